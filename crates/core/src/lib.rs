@@ -1,0 +1,1 @@
+//! What the functions do, without a web framework

@@ -1,0 +1,1 @@
+//! A local authorization server with a consent page and fault knobs

@@ -1,0 +1,1 @@
+//! cargo dev: every route on one port

@@ -1,0 +1,1 @@
+//! The providers' definitions, as data checked at build time
