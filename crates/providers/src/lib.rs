@@ -1,1 +1,23 @@
-//! The providers' definitions, as data checked at build time
+//! What is known about each provider, as data: one file per provider in
+//! `definitions/`, checked when this crate is built and embedded as JSON, so
+//! that a setting can be merged over it before it is read.
+
+mod definition;
+
+pub use definition::{
+    AccountIdentity, AccountSource, ClientAuthentication, CodeChallengeMethod, Definition,
+    RefreshTokens, RequestBody, ResponseMode, Revocation, RevocationMethod, RevocationReach,
+    ScopeRules, TemplateParameter, TemplateForm,
+};
+
+/// A definition that comes with Grantkeep.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// The provider's name in routes and settings, such as `gmail`.
+    pub name: &'static str,
+    /// Its [`Definition`] as a JSON object.
+    pub json: &'static str,
+}
+
+/// Every definition that comes with Grantkeep, sorted by name.
+pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
