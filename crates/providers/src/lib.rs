@@ -3,12 +3,25 @@
 //! that a setting can be merged over it before it is read.
 
 mod definition;
+mod endpoint;
+mod invalid;
+mod merge;
+mod read;
+mod scopes;
+mod template;
+mod validate;
+
+#[cfg(test)]
+#[path = "../build/load.rs"]
+mod load;
 
 pub use definition::{
     AccountIdentity, AccountSource, ClientAuthentication, CodeChallengeMethod, Definition,
     RefreshTokens, RequestBody, ResponseMode, Revocation, RevocationMethod, RevocationReach,
-    ScopeRules, TemplateParameter, TemplateForm,
+    ScopeRules, TemplateForm, TemplateParameter,
 };
+pub use invalid::Invalid;
+pub use merge::merge;
 
 /// A definition that comes with Grantkeep.
 #[derive(Debug)]
@@ -21,3 +34,7 @@ pub struct BuiltIn {
 
 /// Every definition that comes with Grantkeep, sorted by name.
 pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
+
+#[cfg(test)]
+#[path = "built_in_tests.rs"]
+mod tests;
