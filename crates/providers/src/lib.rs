@@ -36,5 +36,6 @@ pub struct BuiltIn {
 pub static BUILT_IN: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/built_in.rs"));
 
 #[cfg(test)]
-#[path = "built_in_tests.rs"]
-mod tests;
+mod built_in_tests;
+#[cfg(test)]
+mod docs_tests;
