@@ -184,10 +184,7 @@ fn destination(template: &str, parameters: &Parameters, own: Option<&str>) -> Re
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
         return Err("use https; plain http is for loopback addresses only".to_owned());
     }
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || split_authority(&text).0.contains('@')
-    {
+    if split_authority(&text).0.contains('@') {
         return Err("remove the user information before `@`".to_owned());
     }
     if url.fragment().is_some() {

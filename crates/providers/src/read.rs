@@ -134,7 +134,7 @@ mod tests {
         for json in [
             json!({"scopes": "s3cret"}),
             json!({"code_challenge_method": "s3cret"}),
-            json!({"refresh_margin": "s3cret, expected more"}),
+            json!({"refresh_margin": "no, expected s3cret"}),
             json!({"token_params": ["s3cret"]}),
         ] {
             let errors = errors(json);
