@@ -11,6 +11,8 @@ mod lambda;
 mod panics;
 mod port;
 mod problem;
+#[cfg(feature = "test-hosts")]
+pub mod test_hosts;
 mod vercel;
 
 use std::process::ExitCode;
