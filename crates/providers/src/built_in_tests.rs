@@ -62,6 +62,11 @@ fn every_built_in_fills_its_templates() {
         {
             assert!(!url.contains('{'), "{name} {url}");
         }
+        assert_eq!(
+            definition.validate(name),
+            Ok(()),
+            "{name} is still valid once filled in"
+        );
     }
 }
 

@@ -8,8 +8,10 @@ impl Definition {
     /// Puts the values of `parameters` into the issuer, the endpoints and `api_base`.
     ///
     /// Only after [`Definition::validate`] has passed: the values go in as they are.
+    /// `parameters` is empty then, so that the result can be validated again, as
+    /// it has to be when discovery adds to it.
     pub fn fill_templates(&mut self) {
-        let parameters = &self.parameters;
+        let parameters = std::mem::take(&mut self.parameters);
         for template in [
             &mut self.issuer,
             &mut self.authorization_endpoint,
@@ -22,7 +24,7 @@ impl Definition {
         .into_iter()
         .flatten()
         {
-            *template = fill(template, parameters);
+            *template = fill(template, &parameters);
         }
     }
 }
