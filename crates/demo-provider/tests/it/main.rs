@@ -1,0 +1,13 @@
+//! The demo provider over real HTTP, as its users meet it.
+
+mod answers;
+mod apis;
+mod authorize;
+mod clients;
+mod control;
+mod exchange;
+mod faults;
+mod harness;
+mod id_tokens;
+mod refresh;
+mod revoke;
