@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::client;
 use super::process::{PATIENCE, Process};
@@ -64,11 +65,10 @@ impl Vercel {
         all.extend(variables);
         let mut process = Process::start(program, &all);
 
-        let (ipc, _) = loop {
-            tokio::select! {
-                accepted = listener.accept() => break accepted.expect("a unix socket"),
-                () = tokio::time::sleep(PATIENCE) => panic!("nobody connected to VERCEL_IPC_PATH"),
-            }
+        let (ipc, _) = tokio::select! {
+            accepted = listener.accept() => accepted.expect("a unix socket"),
+            () = ended(&mut process) => panic!("ended early: {}", process.stderr()),
+            () = sleep(PATIENCE) => panic!("nobody connected to VERCEL_IPC_PATH"),
         };
         // The launcher knows one function per socket: whoever connects first is it.
         drop(listener);
@@ -162,6 +162,6 @@ impl Reports {
 
 async fn ended(process: &mut Process) {
     while process.ended().is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
 }
