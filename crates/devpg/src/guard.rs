@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use crate::sys::{self, Signal};
 
 /// `read` returns when the pipe to us closes, which the kernel does however we end. The pid is read only then, so a
-/// restarted server is found too; a negative one would be a process group and is not a postmaster's.
+/// restarted server is found too, and after a pause in which a server just started gets to write it. A negative one
+/// is that of initdb's helper, which ends by itself: removing its files any sooner would make it leak shared memory.
 const SCRIPT: &str = r#"
 read -r _
+[ -d "$1" ] || exit 0
+sleep 0.3 || sleep 1
 if [ -r "$1/data/postmaster.pid" ]; then
     read -r pid < "$1/data/postmaster.pid"
     case $pid in '' | *[!0-9]*) pid= ;; esac
@@ -117,7 +120,12 @@ mod tests {
             .args(["-c", "read -r _", "postgres"])
             .arg(data)
             .stdin(Stdio::piped());
-        command.spawn().unwrap()
+        let process = command.spawn().unwrap();
+        // `spawn` may return before the kernel shows the new command line.
+        while !command_line(process.id()).contains(data.to_str().unwrap()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        process
     }
 
     #[test]

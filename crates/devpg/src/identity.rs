@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::Error;
 use crate::keeper;
-use crate::sys::{self, User};
+use crate::sys::{self, Signal, User};
 
 /// The user the server runs as; proven to work before it is handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Identity {
             .args(["-c", ":"])
             .current_dir(directory)
             .stdin(Stdio::null());
-        let status = keeper::spawn(command)?.wait()?;
+        let status = keeper::spawn(command, Signal::Kill)?.wait()?;
         if status.success() {
             Ok(())
         } else {

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::pins::Package;
+use crate::sys::Signal;
 use crate::{fetch, keeper, pins};
 
 /// Older ones lack what the hosted Postgres services all have by now.
@@ -211,7 +212,7 @@ fn probe(bin: &Path, identity: Identity) -> Result<Install, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let output = keeper::spawn(command)
+    let output = keeper::spawn(command, Signal::Kill)
         .and_then(|child| child.wait_with_output())
         .map_err(|error| format!("{} cannot be run: {error}", postgres.display()))?;
 

@@ -8,16 +8,16 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
-use crate::sys;
+use crate::sys::{self, Signal};
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// Starts `command` in its own session, to be shut down by the kernel when this process ends.
-pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+/// Starts `command` in its own session; the kernel sends it `at_our_end` when this process ends.
+pub(crate) fn spawn(mut command: Command, at_our_end: Signal) -> io::Result<Child> {
     static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
 
     sys::in_own_session(&mut command);
-    sys::ends_with_spawning_thread(&mut command);
+    sys::ends_with_spawning_thread(&mut command, at_our_end);
 
     let (answer, answered) = channel();
     let orders = KEEPER.get_or_init(keep);

@@ -205,7 +205,8 @@ impl Postgres {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let output = keeper::spawn(initdb)
+        // initdb puts off any gentler signal; its own children end with their input.
+        let output = keeper::spawn(initdb, Signal::Kill)
             .and_then(Child::wait_with_output)
             .doing(|| "running initdb".into())?;
         if output.status.success() {
@@ -274,7 +275,8 @@ impl Postgres {
             .stdin(Stdio::null())
             .stdout(for_output)
             .stderr(for_errors);
-        let server = keeper::spawn(command).doing(|| "starting the server".into())?;
+        let server =
+            keeper::spawn(command, Signal::Immediate).doing(|| "starting the server".into())?;
         let server = self.server.insert(server);
 
         let patience = Instant::now() + READY_WITHIN;

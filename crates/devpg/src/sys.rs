@@ -110,16 +110,17 @@ pub(crate) fn in_own_session(command: &mut Command) {
     }
 }
 
-/// Makes the kernel send the command an immediate-shutdown signal when the thread that spawns it ends.
+/// Makes the kernel send the command `signal` when the thread that spawns it ends.
 ///
 /// Call it last: a change of uid or of user namespace clears the setting.
 #[cfg(target_os = "linux")]
-pub(crate) fn ends_with_spawning_thread(command: &mut Command) {
+pub(crate) fn ends_with_spawning_thread(command: &mut Command, signal: Signal) {
     let parent = std::process::id();
+    let signal = signal.number();
     // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
     unsafe {
         command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGQUIT) == -1 {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, signal) == -1 {
                 return Err(io::Error::last_os_error());
             }
             // The parent may have ended between fork and prctl; then the signal would never come.
@@ -133,7 +134,7 @@ pub(crate) fn ends_with_spawning_thread(command: &mut Command) {
 
 /// Elsewhere only the guard process watches.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn ends_with_spawning_thread(_command: &mut Command) {}
+pub(crate) fn ends_with_spawning_thread(_command: &mut Command, _signal: Signal) {}
 
 /// Lets the command see itself as `inner`, in a user namespace where only it is mapped, to the present user.
 #[cfg(target_os = "linux")]
