@@ -40,6 +40,7 @@ pub(crate) async fn userinfo(State(shared): State<Shared>, headers: HeaderMap) -
     }
     if scopes::tells_profile(&granted) {
         claims["name"] = account.name.into();
+        claims["preferred_username"] = account.email.into();
     }
     Json(claims).into_response()
 }

@@ -1,6 +1,6 @@
 //! `/authorize`: checks the request, shows the consent page, and sends the user back with a code or an error.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,8 @@ use crate::world::{Consent, Shared, World};
 
 /// The redirect URI of a popup: the code goes to the opener instead of a URL.
 const POSTMESSAGE: &str = "postmessage";
+
+const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// An authorization request that can be answered: its client and its redirect URI are in order.
 struct AuthorizationRequest {
@@ -186,20 +188,22 @@ pub(crate) async fn decide(State(shared): State<Shared>, body: Bytes) -> Respons
     let ticked: Vec<&str> = form.all("scope").map(scopes::canonical).collect();
     let scopes = granted_scopes(&world, &request.client_id, wanted, account, &ticked);
     let scope = scopes.join(" ");
-    let code = world.save_code(Consent {
-        client_id: request.client_id.clone(),
-        redirect_uri: request.redirect_uri.clone(),
-        account,
-        scopes,
-        nonce: wanted.nonce.clone(),
-        code_challenge: wanted.code_challenge.clone(),
-        offline: wanted.offline,
-        given_at: Instant::now(),
-    });
+    let code = world.save_code(
+        Consent {
+            client_id: request.client_id.clone(),
+            redirect_uri: request.redirect_uri.clone(),
+            account,
+            scopes,
+            nonce: wanted.nonce.clone(),
+            code_challenge: wanted.code_challenge.clone(),
+            offline: wanted.offline,
+        },
+        Instant::now() + CODE_LIFETIME,
+    );
     request.answer(&shared, &knobs, &[("code", &code), ("scope", &scope)])
 }
 
-/// The requested scopes that were ticked or only say who the user is; with
+/// The requested scopes that were ticked or have no tick box; with
 /// `include_granted_scopes`, also what the project has been granted before.
 fn granted_scopes(
     world: &World,
@@ -209,7 +213,7 @@ fn granted_scopes(
     ticked: &[&str],
 ) -> Vec<String> {
     let mut granted: Vec<String> = wanted.scopes.clone();
-    granted.retain(|scope| scopes::is_sign_in(scope) || ticked.contains(&scope.as_str()));
+    granted.retain(|scope| !scopes::is_optional(scope) || ticked.contains(&scope.as_str()));
     if wanted.include_granted {
         for scope in world.granted_to_project(client_id, account) {
             if !granted.contains(&scope) {

@@ -26,7 +26,7 @@ pub(crate) async fn metadata(State(shared): State<Shared>) -> Json<Value> {
         "authorization_response_iss_parameter_supported": true,
         "claims_supported": [
             "iss", "sub", "aud", "azp", "exp", "iat", "nonce", "at_hash",
-            "email", "email_verified", "name",
+            "email", "email_verified", "name", "preferred_username",
         ],
     }))
 }
@@ -37,14 +37,21 @@ pub(crate) async fn jwks(State(shared): State<Shared>) -> Json<Value> {
 
 /// An `OAUTH_PROVIDERS` object that points the built-in mail and calendar providers at this server.
 pub(crate) fn settings(origin: &str) -> Value {
-    let entry = json!({
-        "issuer": origin,
-        "authorization_endpoint": format!("{origin}/authorize"),
-        "token_endpoint": format!("{origin}/token"),
-        "revocation_endpoint": format!("{origin}/revoke"),
-        "userinfo_endpoint": format!("{origin}/userinfo"),
-        "jwks_uri": format!("{origin}/jwks"),
-        "api_base": origin,
-    });
-    json!({"gmail": entry, "google_calendar": entry, "outlook": entry})
+    let entry = |api_base: String| {
+        json!({
+            "issuer": origin,
+            "authorization_endpoint": format!("{origin}/authorize"),
+            "token_endpoint": format!("{origin}/token"),
+            "revocation_endpoint": format!("{origin}/revoke"),
+            "userinfo_endpoint": format!("{origin}/userinfo"),
+            "jwks_uri": format!("{origin}/jwks"),
+            "api_base": api_base,
+        })
+    };
+    json!({
+        "gmail": entry(origin.to_owned()),
+        // The path of the real one: callers of its API leave it out.
+        "google_calendar": entry(format!("{origin}/calendar/v3")),
+        "outlook": entry(origin.to_owned()),
+    })
 }

@@ -82,6 +82,7 @@ impl Subject<'_> {
         }
         if scopes::tells_profile(self.scopes) {
             claims["name"] = self.account.name.into();
+            claims["preferred_username"] = self.account.email.into();
         }
         match fault {
             Some(IdTokenFault::WrongNonce) => claims["nonce"] = "another-nonce".into(),

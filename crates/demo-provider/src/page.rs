@@ -37,7 +37,7 @@ impl<'a> ConsentPage<'a> {
         requested: &'a [String],
         chosen: &'a Account,
     ) -> ConsentPage<'a> {
-        let choices = requested.iter().filter(|scope| !scopes::is_sign_in(scope));
+        let choices = requested.iter().filter(|scope| scopes::is_optional(scope));
         ConsentPage {
             request,
             client_id,
@@ -118,7 +118,7 @@ fn rendered(status: StatusCode, page: &impl Template, policy: String) -> Respons
     let headers = [
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::CONTENT_SECURITY_POLICY, policy),
-        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (header::REFERRER_POLICY, "strict-origin".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
     (status, headers, Html(html)).into_response()

@@ -58,9 +58,15 @@ pub(crate) fn canonical(scope: &str) -> &str {
     }
 }
 
-/// Whether a scope only tells who the user is; such a scope cannot be unticked.
+/// Whether a scope only tells who the user is.
 pub(crate) fn is_sign_in(scope: &str) -> bool {
     matches!(scope, "openid" | EMAIL | PROFILE)
+}
+
+/// Whether the user may untick a scope: not who they are, and not `offline_access`, which asks for
+/// a refresh token rather than for a permission.
+pub(crate) fn is_optional(scope: &str) -> bool {
+    !is_sign_in(scope) && scope != "offline_access"
 }
 
 /// Whether the e-mail address may be told.
@@ -90,7 +96,6 @@ pub(crate) fn description(scope: &str) -> &str {
         "calendar.readonly" => "See all your calendars and their events",
         "calendar.events" => "See and change events on all your calendars",
         "calendar.events.readonly" => "See events on all your calendars",
-        "offline_access" => "Keep this access while you are away",
         "Mail.Read" => "Read your e-mail",
         "Mail.Send" => "Send e-mail on your behalf",
         "Calendars.Read" => "See your calendars",

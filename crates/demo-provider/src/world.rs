@@ -14,8 +14,6 @@ use crate::id_token::SigningKey;
 use crate::knobs::{Knobs, RefreshTokens};
 use crate::recorded::Recorded;
 
-const CODE_LIFETIME: Duration = Duration::from_secs(600);
-
 /// One server: its address, its key and its world, shared by every connection and the handle.
 #[derive(Clone)]
 pub(crate) struct Shared(Arc<Server>);
@@ -55,7 +53,7 @@ impl Shared {
 pub(crate) struct World {
     pub(crate) knobs: Knobs,
     pub(crate) recorded: Vec<Recorded>,
-    codes: HashMap<String, Consent>,
+    codes: HashMap<String, (Consent, Instant)>,
     grants: Vec<Grant>,
     access_tokens: HashMap<String, AccessToken>,
     refresh_tokens: HashMap<String, RefreshToken>,
@@ -70,7 +68,6 @@ pub(crate) struct Consent {
     pub(crate) nonce: Option<String>,
     pub(crate) code_challenge: Option<String>,
     pub(crate) offline: bool,
-    pub(crate) given_at: Instant,
 }
 
 /// A consent that was exchanged: the family that all its tokens belong to.
@@ -110,17 +107,16 @@ impl World {
         (self.knobs.clone(), faulty)
     }
 
-    pub(crate) fn save_code(&mut self, consent: Consent) -> String {
+    pub(crate) fn save_code(&mut self, consent: Consent, expires_at: Instant) -> String {
         let code = random("4/0A");
-        self.codes.insert(code.clone(), consent);
+        self.codes.insert(code.clone(), (consent, expires_at));
         code
     }
 
-    /// The consent behind a code, once and for ten minutes.
+    /// The consent behind a code, once and until it expires.
     pub(crate) fn take_code(&mut self, code: &str) -> Option<Consent> {
-        self.codes
-            .remove(code)
-            .filter(|consent| consent.given_at.elapsed() < CODE_LIFETIME)
+        let (consent, expires_at) = self.codes.remove(code)?;
+        (Instant::now() < expires_at).then_some(consent)
     }
 
     pub(crate) fn open_grant(
@@ -270,4 +266,34 @@ fn random(prefix: &str) -> String {
     let mut bytes = [0; 24];
     rand::fill(&mut bytes).expect("the system's random source works");
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::ACCOUNTS;
+
+    fn consent() -> Consent {
+        Consent {
+            client_id: "1-a".to_owned(),
+            redirect_uri: "postmessage".to_owned(),
+            account: &ACCOUNTS[0],
+            scopes: vec!["openid".to_owned()],
+            nonce: None,
+            code_challenge: None,
+            offline: true,
+        }
+    }
+
+    #[test]
+    fn a_code_works_until_it_expires() {
+        let mut world = World::default();
+        let now = Instant::now();
+
+        let expired = world.save_code(consent(), now);
+        let fresh = world.save_code(consent(), now + Duration::from_secs(60));
+
+        assert!(world.take_code(&expired).is_none());
+        assert!(world.take_code(&fresh).is_some());
+    }
 }

@@ -190,3 +190,13 @@ async fn token_requests_are_recorded() {
     demo.provider.reset_counts();
     assert_eq!(demo.provider.token_requests(), 0);
 }
+
+#[tokio::test]
+async fn offline_access_is_granted_without_a_tick() {
+    let demo = Demo::start().await;
+    let request = request_with("scope", "offline_access Mail.Read");
+
+    let code = demo.code(&request, &[]).await;
+
+    assert_eq!(demo.exchange(&code).await.json()["scope"], "offline_access");
+}

@@ -28,14 +28,20 @@ async fn a_delay_holds_the_answer_back_and_others_are_served_meanwhile() {
     let (demo, refresh_token) = with_single_use(|knobs| knobs.delay_ms = 300).await;
     let start = Instant::now();
 
-    let (slow, quick) = tokio::join!(demo.refresh(&refresh_token), async {
-        demo.get("/jwks").await;
-        start.elapsed()
-    });
+    let (slow, quick) = tokio::join!(
+        async {
+            let answer = demo.refresh(&refresh_token).await;
+            (answer.status, start.elapsed())
+        },
+        async {
+            demo.get("/jwks").await;
+            start.elapsed()
+        }
+    );
 
-    assert_eq!(slow.status, 200);
-    assert!(start.elapsed() >= Duration::from_millis(300));
-    assert!(quick < Duration::from_millis(300));
+    assert_eq!(slow.0, 200);
+    assert!(slow.1 >= Duration::from_millis(300));
+    assert!(quick < slow.1);
 }
 
 #[tokio::test]
@@ -164,4 +170,24 @@ async fn a_redirect_points_where_a_follower_would_be_seen() {
     );
     assert_eq!(demo.provider.requests().last().unwrap().endpoint, "/moved");
     assert!(!was_performed(&demo, &refresh_token).await);
+}
+
+#[tokio::test]
+async fn faults_after_processing_are_counted_down_too() {
+    let faults: [fn(&mut Knobs); 2] = [
+        |knobs| knobs.garbage_body = true,
+        |knobs| knobs.huge_body = true,
+    ];
+    for fault in faults {
+        let demo = Demo::with(fault).await;
+        demo.provider.update(|knobs| knobs.fail_next_n = Some(1));
+        let refresh_token = demo.issued().refresh_token;
+
+        let faulty = demo.refresh(&refresh_token).await;
+        let next = demo.refresh(&refresh_token).await;
+
+        assert!(!faulty.text.contains("refresh") && !faulty.text.contains("scope"));
+        assert_eq!(next.json()["expires_in"], 3599);
+        assert!(next.text.contains("scope"));
+    }
 }
