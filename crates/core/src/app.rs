@@ -1,0 +1,96 @@
+//! What one instance of a function holds from its cold start on: settings, database,
+//! HTTP client, clock and randomness. Built once; nothing connects before it is used.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::http::Http;
+use crate::oauth::id_token::KeySets;
+use crate::settings::{Need, Problem, Settings, SettingsError};
+use crate::store::Store;
+use crate::unsaved::Unsaved;
+
+/// Shared by every request of an instance; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// From the environment.
+    pub settings: Settings,
+    /// Postgres.
+    pub store: Store,
+    /// The way out.
+    pub http: Http,
+    /// Providers' signing keys.
+    pub key_sets: KeySets,
+    /// Refreshed token sets that could not be saved yet.
+    pub unsaved: Unsaved,
+    /// The time; tests bring their own.
+    pub clock: fn() -> DateTime<Utc>,
+    /// Fills with randomness; tests may bring their own.
+    pub fill: fn(&mut [u8]),
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// An app of the process's environment variables.
+    pub fn from_env(needs: &[Need]) -> Result<Self, SettingsError> {
+        Self::new(Settings::read(needs, &|name| std::env::var(name).ok())?)
+    }
+
+    /// An app of these settings, with the system's clock and randomness.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let store = Store::new(&settings.database).map_err(|error| {
+            let variable = match error {
+                crate::store::DatabaseUrlError::Certificate => "DATABASE_CA_CERT",
+                _ => "DATABASE_URL",
+            };
+            SettingsError(vec![Problem {
+                variable: variable.to_owned(),
+                message: error.to_string(),
+            }])
+        })?;
+        Ok(Self(Arc::new(Parts {
+            settings,
+            store,
+            http: Http::default(),
+            key_sets: KeySets::default(),
+            unsaved: Unsaved::default(),
+            clock: system_time,
+            fill: system_randomness,
+        })))
+    }
+
+    /// The time now.
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+
+    /// A random id (UUID version 4).
+    pub fn new_id(&self) -> uuid::Uuid {
+        let mut bytes = [0; 16];
+        (self.fill)(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+fn system_time() -> DateTime<Utc> {
+    Utc::now()
+}
+
+fn system_randomness(bytes: &mut [u8]) {
+    // Fails only where the operating system has no randomness to give; nothing that
+    // needs a secret can go on then.
+    aws_lc_rs::rand::fill(bytes).expect("the operating system provides randomness");
+}

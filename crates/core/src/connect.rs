@@ -1,0 +1,19 @@
+//! How a connection is made: begin an authorization, complete it, and confirm it where
+//! the one who completed it could be somebody else than the actor.
+
+mod begin;
+mod complete;
+mod grant;
+mod identity;
+mod link;
+
+pub use begin::{Begin, BeginError, Begun, begin};
+pub use complete::{
+    Arrival, Callback, CompleteError, Completed, Failure, Outcome, complete, flow_cookie,
+};
+pub use grant::{ConfirmError, Grant, confirm, pending};
+pub use link::{Link, LinkError, create as create_link, open as open_link};
+
+/// An authorization has to be completed within so many seconds, a link used and a
+/// pending connection confirmed.
+pub const TTL: i64 = 600;

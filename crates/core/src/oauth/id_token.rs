@@ -1,0 +1,214 @@
+//! id_tokens (OpenID Connect Core section 3.1.3.7): who the account is.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use chrono::{DateTime, Utc};
+use grantkeep_providers::Definition;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use crate::http::{Http, HttpError};
+use crate::secret::{IdToken, Nonce};
+
+/// Clocks may differ by this much, in seconds.
+const SKEW: i64 = 60;
+/// A key set is not fetched again sooner than this because of an unknown key id.
+const REFETCH_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an id_token is not believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum IdTokenError {
+    /// Not a JWT that we could check, or an algorithm that is not allowed.
+    #[error("the id_token is malformed or uses an algorithm that is not allowed")]
+    Malformed,
+    /// The signature does not fit any key of the provider.
+    #[error("the id_token is not signed by the provider")]
+    Signature,
+    /// A claim is missing or wrong; the field names it.
+    #[error("the id_token's claim {0} is wrong")]
+    Claim(&'static str),
+    /// The provider's keys could not be fetched.
+    #[error("the provider's signing keys {0}")]
+    Keys(HttpError),
+}
+
+/// Signing keys that were fetched, by address; one per instance.
+#[derive(Default)]
+pub struct KeySets(Mutex<HashMap<String, (DateTime<Utc>, JwkSet)>>);
+
+/// What an id_token has to agree with.
+pub struct Expected<'a> {
+    /// `aud` must contain it.
+    pub client_id: &'a str,
+    /// `nonce` must equal it, where one was sent.
+    pub nonce: Option<&'a Nonce>,
+    /// The time now.
+    pub now: DateTime<Utc>,
+}
+
+/// The claims of a token that passed every check. The signature is checked where the
+/// provider's keys are known; else the TLS connection to the token endpoint vouches
+/// for it, as section 3.1.3.7 (6) allows.
+pub async fn verify(
+    http: &Http,
+    keys: &KeySets,
+    definition: &Definition,
+    token: &IdToken,
+    expected: &Expected<'_>,
+) -> Result<Map<String, Value>, IdTokenError> {
+    let claims = match &definition.jwks_uri {
+        Some(uri) => signed_claims(http, keys, uri, token, expected.now).await?,
+        None => {
+            jsonwebtoken::dangerous::insecure_decode::<Map<String, Value>>(token.expose())
+                .map_err(|_| IdTokenError::Malformed)?
+                .claims
+        }
+    };
+    check(&claims, definition, expected)?;
+    Ok(claims)
+}
+
+async fn signed_claims(
+    http: &Http,
+    keys: &KeySets,
+    uri: &str,
+    token: &IdToken,
+    now: DateTime<Utc>,
+) -> Result<Map<String, Value>, IdTokenError> {
+    let header =
+        jsonwebtoken::decode_header(token.expose()).map_err(|_| IdTokenError::Malformed)?;
+    // A token must not bring its own key (RFC 8725 section 3.10), nor demand what we do not know.
+    let brings_key = header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some();
+    let allowed = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256);
+    if brings_key || header.crit.is_some() || !allowed {
+        return Err(IdTokenError::Malformed);
+    }
+    let jwk = keys.find(http, uri, header.kid.as_deref(), now).await?;
+    let key = DecodingKey::from_jwk(&jwk).map_err(|_| IdTokenError::Signature)?;
+    let family = match header.alg {
+        Algorithm::ES256 => AlgorithmFamily::Ec,
+        _ => AlgorithmFamily::Rsa,
+    };
+    if key.family() != family {
+        return Err(IdTokenError::Signature);
+    }
+    // The claims are checked below, against the application's clock.
+    let mut validation = Validation::new(header.alg);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    jsonwebtoken::decode(token.expose(), &key, &validation)
+        .map(|token| token.claims)
+        .map_err(|_| IdTokenError::Signature)
+}
+
+impl KeySets {
+    async fn find(
+        &self,
+        http: &Http,
+        uri: &str,
+        kid: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Jwk, IdTokenError> {
+        if let Some((fetched, set)) = self.cached(uri) {
+            if let Some(key) = select(&set, kid) {
+                return Ok(key);
+            }
+            if now - fetched < REFETCH_AFTER {
+                return Err(IdTokenError::Signature);
+            }
+        }
+        let set = fetch(http, uri).await?;
+        let key = select(&set, kid).ok_or(IdTokenError::Signature);
+        if let Ok(mut sets) = self.0.lock() {
+            sets.insert(uri.to_owned(), (now, set));
+        }
+        key
+    }
+
+    fn cached(&self, uri: &str) -> Option<(DateTime<Utc>, JwkSet)> {
+        self.0.lock().ok()?.get(uri).cloned()
+    }
+}
+
+/// By key id; a token without one is accepted only where there is no choice.
+fn select(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
+    match (kid, set.keys.as_slice()) {
+        (Some(kid), _) => set.find(kid).cloned(),
+        (None, [only]) => Some(only.clone()),
+        (None, _) => None,
+    }
+}
+
+async fn fetch(http: &Http, uri: &str) -> Result<JwkSet, IdTokenError> {
+    let request = http::Request::get(uri)
+        .body(Vec::new())
+        .map_err(|_| IdTokenError::Keys(HttpError::Malformed))?;
+    let answer = http.send(request, TIMEOUT).await.map_err(IdTokenError::Keys)?;
+    // A set may hold keys of kinds we do not know: those are left out, not fatal.
+    let body: Value = serde_json::from_slice(&answer.body)
+        .map_err(|_| IdTokenError::Keys(HttpError::Interrupted))?;
+    let keys = body.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
+    let keys = keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
+    Ok(JwkSet { keys })
+}
+
+fn check(
+    claims: &Map<String, Value>,
+    definition: &Definition,
+    expected: &Expected<'_>,
+) -> Result<(), IdTokenError> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(|t| t as i64);
+    let now = expected.now.timestamp();
+
+    if !issuer_fits(text("iss"), text("tid"), definition) {
+        return Err(IdTokenError::Claim("iss"));
+    }
+    let audiences: Vec<&str> = match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if !audiences.contains(&expected.client_id) {
+        return Err(IdTokenError::Claim("aud"));
+    }
+    let azp = text("azp");
+    if (audiences.len() > 1 && azp.is_none()) || azp.is_some_and(|azp| azp != expected.client_id) {
+        return Err(IdTokenError::Claim("azp"));
+    }
+    if time("exp").is_none_or(|exp| exp <= now - SKEW) {
+        return Err(IdTokenError::Claim("exp"));
+    }
+    if time("iat").is_some_and(|iat| iat > now + SKEW) {
+        return Err(IdTokenError::Claim("iat"));
+    }
+    if let Some(nonce) = expected.nonce {
+        let given = text("nonce").unwrap_or_default();
+        if verify_slices_are_equal(given.as_bytes(), nonce.expose().as_bytes()).is_err() {
+            return Err(IdTokenError::Claim("nonce"));
+        }
+    }
+    match text("sub") {
+        Some(sub) if !sub.is_empty() => Ok(()),
+        _ => Err(IdTokenError::Claim("sub")),
+    }
+}
+
+/// Exact, in one of the spellings that the definition knows; `{tid}` in it stands
+/// for the token's own tenant.
+fn issuer_fits(iss: Option<&str>, tid: Option<&str>, definition: &Definition) -> bool {
+    let Some(iss) = iss else { return false };
+    let known: Vec<&String> =
+        definition.issuer.iter().chain(&definition.id_token_issuers).collect();
+    known.is_empty()
+        || known.into_iter().any(|issuer| match tid {
+            Some(tid) => issuer.replace("{tid}", tid) == iss,
+            None => issuer == iss,
+        })
+}

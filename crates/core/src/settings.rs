@@ -1,0 +1,253 @@
+//! Environment variables, and nothing else, become [`Settings`]; every missing or
+//! malformed one is named at once.
+
+use std::fmt::Write as _;
+
+use crate::cipher::KeyRing;
+use crate::provider::Registry;
+use crate::return_to::{AllowedOrigins, PublicUrl};
+use crate::service_key::ServiceKeys;
+use crate::session::SessionKey;
+use crate::store::{DatabaseUrl, DatabaseUrlError};
+
+/// What a function cannot work without, besides what all need.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// `SESSION_SECRET`.
+    Sessions,
+    /// `SERVICE_KEYS`.
+    ServiceKeys,
+}
+
+/// Everything that the environment says.
+pub struct Settings {
+    /// `DATABASE_URL` or `POSTGRES_URL`, with `DATABASE_CA_CERT`.
+    pub database: DatabaseUrl,
+    /// `OAUTH_ENCRYPTION_KEY`, `OAUTH_ENCRYPTION_KEYS_RETIRED`.
+    pub keys: KeyRing,
+    /// `PUBLIC_URL`.
+    pub public_url: PublicUrl,
+    /// `RETURN_TO_ORIGINS` and `PUBLIC_URL`.
+    pub origins: AllowedOrigins,
+    /// `SESSION_SECRET`; without it nobody has a session.
+    pub sessions: Option<SessionKey>,
+    /// `SERVICE_KEYS`; without them nobody has one.
+    pub service_keys: ServiceKeys,
+    /// `OAUTH_PROVIDERS` and the client ids.
+    pub providers: Registry,
+}
+
+/// One variable to mend. The message says what to do and never repeats the value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// Its name.
+    pub variable: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Everything wrong with the environment.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct SettingsError(pub Vec<Problem>);
+
+impl std::fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        for problem in &self.0 {
+            let joint = if text.is_empty() { "" } else { "; " };
+            write!(text, "{joint}{} {}", problem.variable, problem.message)?;
+        }
+        f.write_str(&text)
+    }
+}
+
+/// Looks variables up; an empty one counts as absent.
+struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<Problem>,
+}
+
+impl Environment<'_> {
+    fn get(&self, variable: &str) -> Option<String> {
+        (self.lookup)(variable).filter(|value| !value.trim().is_empty())
+    }
+
+    fn fail(&mut self, variable: &str, message: impl ToString) {
+        self.problems
+            .push(Problem { variable: variable.to_owned(), message: message.to_string() });
+    }
+
+    fn required(&mut self, variable: &str, what: &str) -> Option<String> {
+        let value = self.get(variable);
+        if value.is_none() {
+            self.fail(variable, format!("is not set; {what}"));
+        }
+        value
+    }
+
+    fn checked<T, E: std::fmt::Display>(
+        &mut self,
+        variable: &str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result.map_err(|error| self.fail(variable, error)).ok()
+    }
+}
+
+impl Settings {
+    /// Reads what `lookup` knows.
+    pub fn read(
+        needs: &[Need],
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingsError> {
+        let mut env = Environment { lookup, problems: Vec::new() };
+        let database = database(&mut env);
+        let keys = keys(&mut env);
+        let public_url = env
+            .required("PUBLIC_URL", "it is the origin that browsers see, such as https://app.example.com")
+            .and_then(|text| env.checked("PUBLIC_URL", PublicUrl::parse(&text)));
+        let origins = public_url.as_ref().and_then(|own| {
+            let others = env.get("RETURN_TO_ORIGINS").unwrap_or_default();
+            env.checked("RETURN_TO_ORIGINS", AllowedOrigins::parse(own, &others))
+        });
+        let sessions = sessions(&mut env, needs.contains(&Need::Sessions));
+        let service_keys = service_keys(&mut env, needs.contains(&Need::ServiceKeys));
+        let overrides = env.get("OAUTH_PROVIDERS");
+        let providers = Registry::build(overrides.as_deref(), &|name| env.get(name))
+            .map_err(|found| {
+                for invalid in found {
+                    env.fail(&invalid.variable, invalid.message);
+                }
+            })
+            .ok();
+
+        match (database, keys, public_url, origins, providers) {
+            (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
+                if env.problems.is_empty() =>
+            {
+                Ok(Self { database, keys, public_url, origins, sessions, service_keys, providers })
+            }
+            _ => Err(SettingsError(env.problems)),
+        }
+    }
+}
+
+fn database(env: &mut Environment<'_>) -> Option<DatabaseUrl> {
+    let variable = match env.get("DATABASE_URL") {
+        None if env.get("POSTGRES_URL").is_some() => "POSTGRES_URL",
+        _ => "DATABASE_URL",
+    };
+    let url = env.required(variable, "it is where Postgres is, postgres://…")?;
+    let certificates = env.get("DATABASE_CA_CERT");
+    let parsed = DatabaseUrl::parse(&url, certificates);
+    let variable = match parsed {
+        Err(DatabaseUrlError::Certificate) => "DATABASE_CA_CERT",
+        _ => variable,
+    };
+    env.checked(variable, parsed)
+}
+
+fn keys(env: &mut Environment<'_>) -> Option<KeyRing> {
+    const PRIMARY: &str = "OAUTH_ENCRYPTION_KEY";
+    const RETIRED: &str = "OAUTH_ENCRYPTION_KEYS_RETIRED";
+    let primary = env.required(PRIMARY, "make one with `openssl rand -base64 32`");
+    let mut ring = primary.and_then(|text| env.checked(PRIMARY, KeyRing::parse(&text)))?;
+    let retired = env.get(RETIRED).unwrap_or_default();
+    for key in retired.split(',').map(str::trim).filter(|key| !key.is_empty()) {
+        let retired = ring.retire(key);
+        env.checked(RETIRED, retired);
+    }
+    Some(ring)
+}
+
+fn sessions(env: &mut Environment<'_>, needed: bool) -> Option<SessionKey> {
+    const VARIABLE: &str = "SESSION_SECRET";
+    let what = "it is the key that signs sessions; make one with `openssl rand -base64 32`";
+    let secret = if needed { env.required(VARIABLE, what) } else { env.get(VARIABLE) }?;
+    let key = SessionKey::new(&secret);
+    if key.is_none() {
+        env.fail(VARIABLE, "must have at least 32 bytes; make one with `openssl rand -base64 32`");
+    }
+    key
+}
+
+fn service_keys(env: &mut Environment<'_>, needed: bool) -> ServiceKeys {
+    const VARIABLE: &str = "SERVICE_KEYS";
+    let what = "it lists who may read tokens, as name:workspace-or-*:permissions:sha256-hex-of-key";
+    let text = if needed { env.required(VARIABLE, what) } else { env.get(VARIABLE) };
+    text.and_then(|text| env.checked(VARIABLE, ServiceKeys::parse(&text))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPLETE: &[(&str, &str)] = &[
+        ("DATABASE_URL", "postgres://u@127.0.0.1/d"),
+        ("OAUTH_ENCRYPTION_KEY", "b3h1bWJyZWxsYS1jb3JhbC1zZXZlbi1maXNoLTQyISE"),
+        ("PUBLIC_URL", "https://app.example"),
+    ];
+
+    fn read(needs: &[Need], variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(needs, &|name| {
+            variables.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn failing(needs: &[Need], variables: &[(&str, &str)]) -> Vec<String> {
+        match read(needs, variables) {
+            Ok(_) => Vec::new(),
+            Err(SettingsError(problems)) => problems.into_iter().map(|p| p.variable).collect(),
+        }
+    }
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        assert_eq!(
+            failing(&[Need::Sessions, Need::ServiceKeys], &[]),
+            ["DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SESSION_SECRET", "SERVICE_KEYS"]
+        );
+    }
+
+    #[test]
+    fn a_function_needs_only_its_own_settings() {
+        assert_eq!(failing(&[], COMPLETE), [""; 0]);
+        assert_eq!(failing(&[Need::ServiceKeys], COMPLETE), ["SERVICE_KEYS"]);
+    }
+
+    #[test]
+    fn no_value_is_repeated_in_a_message() {
+        let variables: Vec<(&str, &str)> = [
+            "DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SESSION_SECRET", "SERVICE_KEYS",
+            "OAUTH_PROVIDERS", "RETURN_TO_ORIGINS", "OAUTH_ENCRYPTION_KEYS_RETIRED",
+        ]
+        .map(|name| (name, "canary,canary"))
+        .to_vec();
+
+        let error = read(&[], &variables).err().expect("malformed").to_string();
+
+        assert!(!error.contains("canary"), "{error}");
+        for name in ["DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SERVICE_KEYS", "OAUTH_PROVIDERS"] {
+            assert!(error.contains(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_absent_and_postgres_url_stands_in() {
+        let variables =
+            [COMPLETE, &[("DATABASE_URL", " "), ("POSTGRES_URL", "postgres://u@127.0.0.1/d")]].concat();
+
+        assert_eq!(failing(&[], &variables), [""; 0]);
+    }
+
+    #[test]
+    fn a_malformed_certificate_is_told_from_a_malformed_url() {
+        let variables = [
+            COMPLETE,
+            &[("DATABASE_URL", "mysql://x"), ("DATABASE_CA_CERT", "not a certificate")],
+        ]
+        .concat();
+
+        assert_eq!(failing(&[], &variables), ["DATABASE_URL"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables are made sure of right before the first write that misses them, from
+//! any number of instances at once: one batch that takes a transaction-level lock,
+//! then applies what is missing. A session-level lock would not survive a pooler.
+
+use tokio_postgres::error::SqlState;
+
+use super::{Store, StoreError, TIMEOUT};
+
+/// One file of `migrations/`.
+pub struct Migration {
+    /// Its file name.
+    pub name: &'static str,
+    /// Its position, from 1.
+    pub version: i32,
+    /// Its text.
+    pub sql: &'static str,
+}
+
+/// Every migration, oldest first. Applied ones never change: an older binary has to
+/// keep working on a newer schema, so columns are added, and dropped releases later.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "V1__oauth_tokens.sql",
+    version: 1,
+    sql: include_str!("../../../../migrations/V1__oauth_tokens.sql"),
+}];
+
+/// Transaction-level advisory lock of everybody who creates tables: "grantkee" in ASCII.
+const LOCK: i64 = 0x6772_616e_746b_6565;
+/// Raised by the batch when an applied migration's text has changed since.
+const CHANGED: &str = "GK001";
+
+/// Creates what is missing; one round trip.
+pub async fn ensure(store: &Store) -> Result<(), StoreError> {
+    let connection = store.connection().await.map_err(super::Failure::into_error)?;
+    let batch = batch();
+    match tokio::time::timeout(TIMEOUT * 4, connection.batch_execute(&batch)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(explain(&error)),
+        Err(_) => {
+            drop(deadpool_postgres::Object::take(connection));
+            Err(StoreError::Unavailable("the tables were not created in time".to_owned()))
+        }
+    }
+}
+
+fn batch() -> String {
+    let mut batch = format!(
+        "select pg_advisory_xact_lock({LOCK});
+         create table if not exists grantkeep_migrations (
+             version    integer     primary key,
+             name       text        not null,
+             checksum   text        not null,
+             applied_at timestamptz not null default now());"
+    );
+    for migration in MIGRATIONS {
+        let Migration { name, version, sql } = migration;
+        let checksum = checksum(sql);
+        batch.push_str(&format!(
+            "do $apply$
+             declare applied text;
+             begin
+                 select checksum into applied from grantkeep_migrations where version = {version};
+                 if applied is null then
+                     execute $migration${sql}$migration$;
+                     insert into grantkeep_migrations (version, name, checksum)
+                     values ({version}, '{name}', '{checksum}');
+                 elsif applied <> '{checksum}' then
+                     raise exception '{name}' using errcode = '{CHANGED}';
+                 end if;
+             end $apply$;"
+        ));
+    }
+    batch
+}
+
+fn checksum(sql: &str) -> String {
+    use aws_lc_rs::digest::{SHA256, digest};
+    digest(&SHA256, sql.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn explain(error: &tokio_postgres::Error) -> StoreError {
+    let Some(failure) = error.as_db_error() else {
+        return super::Failure::of(error).into_error();
+    };
+    match failure.code() {
+        &SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Schema(
+            "DATABASE_URL: its role may not create tables and they are not there yet; \
+             run `grantkeep migrate` once with a role that may"
+                .to_owned(),
+        ),
+        &SqlState::DUPLICATE_TABLE => StoreError::Schema(
+            "DATABASE_URL: this database already has a table of another application under a name \
+             that is needed here, such as oauth_tokens; rename it or use another database or schema"
+                .to_owned(),
+        ),
+        code if code.code() == CHANGED => StoreError::Schema(format!(
+            "migration {} was changed after it was applied; restore the file and add a new one",
+            failure.message()
+        )),
+        code => StoreError::Refused(code.code().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_from_one_without_a_gap_and_named_so() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            let version = index as i32 + 1;
+            assert_eq!(migration.version, version);
+            assert!(migration.name.starts_with(&format!("V{version}__")), "{}", migration.name);
+            assert!(!migration.sql.contains("$migration$"), "{}", migration.name);
+        }
+    }
+}
