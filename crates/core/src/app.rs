@@ -84,7 +84,10 @@ impl App {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
 fn system_time() -> DateTime<Utc> {
     Utc::now()
 }

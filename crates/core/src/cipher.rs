@@ -64,14 +64,21 @@ impl Key {
             .or_else(|_| STANDARD_NO_PAD.decode(text))
             .map(Zeroizing::new)
             .map_err(|_| KeyError::Malformed)?;
-        let bytes: Zeroizing<[u8; 32]> =
-            Zeroizing::new(decoded.as_slice().try_into().map_err(|_| KeyError::Malformed)?);
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(
+            decoded
+                .as_slice()
+                .try_into()
+                .map_err(|_| KeyError::Malformed)?,
+        );
         if is_well_known(&bytes) {
             return Err(KeyError::WellKnown);
         }
         let mut id = [0; 4];
         id.copy_from_slice(&digest(&SHA256, bytes.as_slice()).as_ref()[..4]);
-        Ok(Self { id: KeyId(id), bytes })
+        Ok(Self {
+            id: KeyId(id),
+            bytes,
+        })
     }
 }
 
@@ -79,7 +86,9 @@ impl Key {
 fn is_well_known(key: &[u8; 32]) -> bool {
     let mut seen = [false; 256];
     key.iter().for_each(|byte| seen[usize::from(*byte)] = true);
-    let counting = key.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+    let counting = key
+        .windows(2)
+        .all(|pair| pair[1] == pair[0].wrapping_add(1));
     // The key of the Fernet specification's test vectors.
     const FERNET_VECTOR: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4";
     counting
@@ -95,14 +104,19 @@ pub struct KeyRing {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.ids().iter().map(KeyId::to_string)).finish()
+        f.debug_list()
+            .entries(self.ids().iter().map(KeyId::to_string))
+            .finish()
     }
 }
 
 impl KeyRing {
     /// Reads base64 or base64url keys of 32 bytes.
     pub fn parse(primary: &str) -> Result<Self, KeyError> {
-        Ok(Self { primary: Key::parse(primary)?, retired: Vec::new() })
+        Ok(Self {
+            primary: Key::parse(primary)?,
+            retired: Vec::new(),
+        })
     }
 
     /// Adds a key that opens what was sealed under it and seals nothing.
@@ -118,7 +132,10 @@ impl KeyRing {
 
     /// Every key that opens, the primary one first.
     pub fn ids(&self) -> Vec<KeyId> {
-        std::iter::once(&self.primary).chain(&self.retired).map(|key| key.id).collect()
+        std::iter::once(&self.primary)
+            .chain(&self.retired)
+            .map(|key| key.id)
+            .collect()
     }
 
     /// Seals `plaintext` for one place. `fill` provides the randomness.
@@ -227,7 +244,10 @@ mod tests {
     fn en01_a_ciphertext_opens_only_where_it_was_sealed_for() {
         let sealed = ring().seal(b"token", &place("a"), fill);
 
-        assert_eq!(ring().open(&sealed, &place("a")).expect("opens").as_slice(), b"token");
+        assert_eq!(
+            ring().open(&sealed, &place("a")).expect("opens").as_slice(),
+            b"token"
+        );
         assert_eq!(ring().open(&sealed, &place("b")), Err(OpenError::Integrity));
     }
 
@@ -235,12 +255,19 @@ mod tests {
     fn en01_moving_a_byte_from_one_part_to_the_next_names_another_place() {
         let sealed = ring().seal(b"t", &Place::new("p", &[b"a", b"bc"]), fill);
 
-        assert!(ring().open(&sealed, &Place::new("p", &[b"ab", b"c"])).is_err());
+        assert!(
+            ring()
+                .open(&sealed, &Place::new("p", &[b"ab", b"c"]))
+                .is_err()
+        );
     }
 
     #[test]
     fn en02_sealing_twice_gives_two_ciphertexts() {
-        assert_ne!(ring().seal(b"token", &place("a"), fill), ring().seal(b"token", &place("a"), fill));
+        assert_ne!(
+            ring().seal(b"token", &place("a"), fill),
+            ring().seal(b"token", &place("a"), fill)
+        );
     }
 
     #[test]
@@ -266,7 +293,10 @@ mod tests {
             assert!(ring().open(&altered, &place("a")).is_err(), "bit {bit}");
         }
         for length in 0..sealed.len() {
-            assert!(ring().open(&sealed[..length], &place("a")).is_err(), "length {length}");
+            assert!(
+                ring().open(&sealed[..length], &place("a")).is_err(),
+                "length {length}"
+            );
         }
     }
 

@@ -39,8 +39,7 @@ pub struct ProviderReport {
 /// Looks once. A failed check never stops a function: callers who need those scopes
 /// are answered `insufficient_scope`.
 pub async fn check(app: &App) -> Report {
-    let found =
-        oauth_tokens::list(&app.store, DEFAULT, Some(DEFAULT), None, None, 100).await;
+    let found = oauth_tokens::list(&app.store, DEFAULT, Some(DEFAULT), None, None, 100).await;
     let (connections, database) = match found {
         Ok(connections) => (connections, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -50,17 +49,24 @@ pub async fn check(app: &App) -> Report {
         .providers
         .iter()
         .map(|provider| {
-            let own = connections.iter().find(|row| row.key.provider == provider.name);
+            let own = connections
+                .iter()
+                .find(|row| row.key.provider == provider.name);
             report(provider, own)
         })
         .collect();
-    Report { providers, database }
+    Report {
+        providers,
+        database,
+    }
 }
 
 fn report(provider: &crate::provider::Provider, own: Option<&Connection>) -> ProviderReport {
     let required = provider.required_scopes();
     let rules = provider.scope_rules();
-    let not_requested = provider.default_scopes().missing(&required, rules, Mode::Effective);
+    let not_requested = provider
+        .default_scopes()
+        .missing(&required, rules, Mode::Effective);
     let usable = own.filter(|row| row.status != Status::Pending);
     let missing = usable.map(|row| row.scopes.missing(&required, rules, Mode::Effective));
     ProviderReport {
@@ -68,6 +74,8 @@ fn report(provider: &crate::provider::Provider, own: Option<&Connection>) -> Pro
         not_requested: not_requested.as_slice().to_vec(),
         connection: own.map_or("none", |row| row.status.as_str()),
         has_scopes: missing.as_ref().map(|missing| missing.is_empty()),
-        missing_scopes: missing.map(|missing| missing.as_slice().to_vec()).unwrap_or_default(),
+        missing_scopes: missing
+            .map(|missing| missing.as_slice().to_vec())
+            .unwrap_or_default(),
     }
 }

@@ -100,9 +100,13 @@ impl Credentials {
     /// Whether the access token should be refreshed before it is used. The margin is
     /// never more than half the token's life, or short-lived tokens would always be stale.
     pub fn is_stale(&self, times: &Times, definition: &Definition) -> bool {
-        let margin = definition.refresh_margin.map_or(MARGIN, |s| TimeDelta::seconds(s.into()));
+        let margin = definition
+            .refresh_margin
+            .map_or(MARGIN, |s| TimeDelta::seconds(s.into()));
         let margin = self.lifetime.map_or(margin, |life| {
-            margin.min(TimeDelta::milliseconds(i64::try_from(life).unwrap_or(i64::MAX / 1000) * 500))
+            margin.min(TimeDelta::milliseconds(
+                i64::try_from(life).unwrap_or(i64::MAX / 1000) * 500,
+            ))
         });
         let stale = match times.expires_at {
             Some(expires_at) => expires_at - margin <= times.now,
@@ -136,13 +140,19 @@ impl Credentials {
         });
         if let Some(expires_at) = times.expires_at {
             // The one form that every version of google-auth's reader takes.
-            json["expiry"] = expires_at.to_rfc3339_opts(SecondsFormat::Micros, true).into();
+            json["expiry"] = expires_at
+                .to_rfc3339_opts(SecondsFormat::Micros, true)
+                .into();
         }
         if secrets {
-            json["refresh_token"] =
-                self.refresh_token.as_ref().map_or(Value::Null, |token| token.expose().into());
-            json["client_secret"] =
-                client.secret.as_ref().map_or(Value::Null, |secret| secret.expose().into());
+            json["refresh_token"] = self
+                .refresh_token
+                .as_ref()
+                .map_or(Value::Null, |token| token.expose().into());
+            json["client_secret"] = client
+                .secret
+                .as_ref()
+                .map_or(Value::Null, |secret| secret.expose().into());
         }
         json
     }
@@ -162,12 +172,14 @@ pub struct Times {
 impl Times {
     /// Whether the access token still works for at least some seconds.
     pub fn is_usable(&self) -> bool {
-        self.expires_at.is_none_or(|expires_at| expires_at - USABLE > self.now)
+        self.expires_at
+            .is_none_or(|expires_at| expires_at - USABLE > self.now)
     }
 
     /// Seconds until the access token ends; never negative.
     pub fn expires_in(&self) -> Option<i64> {
-        self.expires_at.map(|expires_at| (expires_at - self.now).num_seconds().max(0))
+        self.expires_at
+            .map(|expires_at| (expires_at - self.now).num_seconds().max(0))
     }
 }
 
@@ -195,7 +207,10 @@ mod tests {
 
     fn definition(json: Value) -> Definition {
         let mut value = json!({"display_name": "Test"});
-        value.as_object_mut().expect("object").extend(json.as_object().expect("object").clone());
+        value
+            .as_object_mut()
+            .expect("object")
+            .extend(json.as_object().expect("object").clone());
         serde_json::from_value(value).expect("definition")
     }
 
@@ -242,18 +257,29 @@ mod tests {
         let refreshed = credentials(Some(3600)).refreshed(tokens);
 
         assert_eq!(refreshed.access_token.expose(), "new");
-        assert_eq!(refreshed.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
+        assert_eq!(
+            refreshed.refresh_token.as_ref().map(RefreshToken::expose),
+            Some("refresh")
+        );
     }
 
     #[test]
     fn the_sealed_form_reads_back_what_was_written() {
         let mut before = credentials(Some(3600));
-        before.metadata.insert("instance_url".to_owned(), "https://x.example".into());
+        before
+            .metadata
+            .insert("instance_url".to_owned(), "https://x.example".into());
 
         let after = Credentials::from_plaintext(&before.to_plaintext()).expect("reads");
 
         assert_eq!(after.access_token.expose(), "access");
-        assert_eq!(after.refresh_token.as_ref().map(RefreshToken::expose), Some("refresh"));
-        assert_eq!((after.lifetime, after.metadata), (before.lifetime, before.metadata));
+        assert_eq!(
+            after.refresh_token.as_ref().map(RefreshToken::expose),
+            Some("refresh")
+        );
+        assert_eq!(
+            (after.lifetime, after.metadata),
+            (before.lifetime, before.metadata)
+        );
     }
 }

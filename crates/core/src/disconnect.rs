@@ -28,8 +28,14 @@ pub struct Disconnected {
 pub async fn disconnect(app: &App, connection: &Connection) -> Result<Disconnected, StoreError> {
     hold(app, connection).await?;
     let done = match revoke(app, connection).await? {
-        None => Disconnected { revoked: true, reason: None },
-        reason => Disconnected { revoked: false, reason },
+        None => Disconnected {
+            revoked: true,
+            reason: None,
+        },
+        reason => Disconnected {
+            revoked: false,
+            reason,
+        },
     };
     let reason = done.reason.unwrap_or("revoked");
     write::delete(&app.store, connection.key.id, done.revoked, reason).await?;
@@ -73,8 +79,7 @@ async fn revoke(app: &App, before: &Connection) -> Result<Option<&'static str>, 
             return Ok(Some("shared_with_another_connection"));
         }
     }
-    let outcome =
-        revocation::revoke(&app.http, definition, &provider.client, &credentials).await;
+    let outcome = revocation::revoke(&app.http, definition, &provider.client, &credentials).await;
     Ok(match outcome {
         Outcome::Revoked => None,
         Outcome::Unsupported => Some("not_supported_by_provider"),

@@ -74,11 +74,11 @@ impl Http {
     }
 }
 
-async fn receive(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-) -> Result<Answer, HttpError> {
-    let mut response = client.execute(request).await.map_err(|error| classify(&error))?;
+async fn receive(client: &reqwest::Client, request: reqwest::Request) -> Result<Answer, HttpError> {
+    let mut response = client
+        .execute(request)
+        .await
+        .map_err(|error| classify(&error))?;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let mut body = Vec::new();
@@ -88,7 +88,11 @@ async fn receive(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// The error itself is dropped: its text holds the URL.
@@ -127,8 +131,15 @@ impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let local = name.as_str() == "localhost";
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = |ip: IpAddr| if local { ip.is_loopback() } else { is_public(ip) };
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed = |ip: IpAddr| {
+                if local {
+                    ip.is_loopback()
+                } else {
+                    is_public(ip)
+                }
+            };
             if found.iter().any(|address| !allowed(address.ip())) {
                 return Err(HttpError::PrivateAddress.into());
             }
@@ -187,11 +198,33 @@ mod tests {
     #[test]
     fn px03_private_addresses_are_told_from_public_ones() {
         let private = [
-            "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
-            "0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "fc00::1", "fe80::1",
-            "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::", "ff02::1", "2001:db8::1", "2002:a00:1::",
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "fc00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "::",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:a00:1::",
         ];
-        let public = ["8.8.8.8", "142.250.1.1", "100.128.0.1", "2a00:1450:4001::1", "::ffff:8.8.8.8"];
+        let public = [
+            "8.8.8.8",
+            "142.250.1.1",
+            "100.128.0.1",
+            "2a00:1450:4001::1",
+            "::ffff:8.8.8.8",
+        ];
 
         for ip in private {
             assert!(!is_public(ip.parse().expect("ip")), "{ip}");

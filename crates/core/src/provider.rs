@@ -50,20 +50,27 @@ impl Provider {
 
     /// Without these a connection does not do its job.
     pub fn required_scopes(&self) -> ScopeSet {
-        self.configured.required_scopes.iter().map(String::as_str).collect()
+        self.configured
+            .required_scopes
+            .iter()
+            .map(String::as_str)
+            .collect()
     }
 
     /// Whether a caller may ask for this scope.
     pub fn allows_scope(&self, scope: &str) -> bool {
-        self.configured.allowed_scopes.as_ref().is_none_or(|allowed| {
-            let asked: ScopeSet = [scope].into_iter().collect();
-            allowed
-                .iter()
-                .chain(&self.configured.scopes)
-                .map(String::as_str)
-                .collect::<ScopeSet>()
-                .has_scopes(&asked, &self.configured.scope_rules, Mode::Strict)
-        })
+        self.configured
+            .allowed_scopes
+            .as_ref()
+            .is_none_or(|allowed| {
+                let asked: ScopeSet = [scope].into_iter().collect();
+                allowed
+                    .iter()
+                    .chain(&self.configured.scopes)
+                    .map(String::as_str)
+                    .collect::<ScopeSet>()
+                    .has_scopes(&asked, &self.configured.scope_rules, Mode::Strict)
+            })
     }
 
     /// What a connection's user did not grant of what its job needs and of what was asked.
@@ -139,7 +146,11 @@ impl Registry {
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() { Ok(Self(registry)) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self(registry))
+        } else {
+            Err(problems)
+        }
     }
 
     /// A provider by name, if it is known and has a client.
@@ -154,7 +165,10 @@ impl Registry {
 }
 
 fn invalid(message: String) -> Invalid {
-    Invalid { variable: "OAUTH_PROVIDERS".to_owned(), message }
+    Invalid {
+        variable: "OAUTH_PROVIDERS".to_owned(),
+        message,
+    }
 }
 
 fn one(
@@ -166,8 +180,11 @@ fn one(
     let prefix = name.to_ascii_uppercase();
     let own_id = variable(&format!("{prefix}_CLIENT_ID"));
     let mut members = match built_in {
-        Some(built_in) => serde_json::from_str(built_in.json)
-            .map_err(|_| vec![invalid(format!("{name}: the built-in definition is damaged"))])?,
+        Some(built_in) => serde_json::from_str(built_in.json).map_err(|_| {
+            vec![invalid(format!(
+                "{name}: the built-in definition is damaged"
+            ))]
+        })?,
         None => Map::new(),
     };
     match overrides {
@@ -176,13 +193,19 @@ fn one(
         Some(_) => return Err(vec![invalid(format!("{name}: must be an object"))]),
     }
     let named = |found: Vec<grantkeep_providers::Invalid>| {
-        found.iter().map(|i| invalid(format!("{name}: {i}"))).collect::<Vec<_>>()
+        found
+            .iter()
+            .map(|i| invalid(format!("{name}: {i}")))
+            .collect::<Vec<_>>()
     };
     let mut configured = Definition::from_json(name, Value::Object(members)).map_err(named)?;
     configured.validate(name).map_err(named)?;
     configured.fill_templates();
 
-    let family = configured.family.as_ref().map(|family| family.to_ascii_uppercase());
+    let family = configured
+        .family
+        .as_ref()
+        .map(|family| family.to_ascii_uppercase());
     let (prefix, id) = match (own_id, family) {
         (Some(id), _) => (prefix, id),
         (None, Some(family)) => match variable(&format!("{family}_CLIENT_ID")) {
@@ -197,7 +220,10 @@ fn one(
         configured.token_endpoint_auth_method == grantkeep_providers::ClientAuthentication::None;
     if secret.is_none() && !public {
         let message = format!("is not set, but {prefix}_CLIENT_ID is");
-        return Err(vec![Invalid { variable: secret_variable, message }]);
+        return Err(vec![Invalid {
+            variable: secret_variable,
+            message,
+        }]);
     }
     Ok(Some(Provider {
         name: name.to_owned(),
@@ -213,7 +239,11 @@ fn one(
 fn overlay(members: &mut Map<String, Value>, over: &Map<String, Value>) {
     if over.contains_key("token_endpoint") || over.contains_key("issuer") {
         for member in [
-            "issuer", "id_token_issuers", "jwks_uri", "userinfo_endpoint", "revocation_endpoint",
+            "issuer",
+            "id_token_issuers",
+            "jwks_uri",
+            "userinfo_endpoint",
+            "revocation_endpoint",
         ] {
             members.remove(member);
         }
@@ -231,7 +261,10 @@ mod tests {
 
     fn build(overrides: &str, variables: &[(&str, &str)]) -> Result<Registry, Vec<Invalid>> {
         let lookup = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         };
         Registry::build(Some(overrides), &lookup)
     }
@@ -245,11 +278,17 @@ mod tests {
 
     #[test]
     fn a_provider_of_the_settings_has_its_own_variables_and_a_readable_name() {
-        let registry =
-            build(ACME, &[("ACME_CLIENT_ID", "id"), ("ACME_CLIENT_SECRET", "s")]).expect("valid");
+        let registry = build(
+            ACME,
+            &[("ACME_CLIENT_ID", "id"), ("ACME_CLIENT_SECRET", "s")],
+        )
+        .expect("valid");
 
         let acme = registry.find("acme").expect("configured");
-        assert_eq!((acme.client.id.as_str(), acme.display_name()), ("id", "Acme"));
+        assert_eq!(
+            (acme.client.id.as_str(), acme.display_name()),
+            ("id", "Acme")
+        );
     }
 
     #[test]
@@ -260,8 +299,15 @@ mod tests {
         )
         .expect_err("invalid");
 
-        let text = found.iter().map(|i| i.message.as_str()).collect::<Vec<_>>().join("\n");
-        assert!(text.contains("acme: issuer") && text.contains("other: must be an object"), "{text}");
+        let text = found
+            .iter()
+            .map(|i| i.message.as_str())
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            text.contains("acme: issuer") && text.contains("other: must be an object"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -277,20 +323,29 @@ mod tests {
         let registry = build(
             overrides,
             &[
-                ("FAM_CLIENT_ID", "family"), ("FAM_CLIENT_SECRET", "s"),
-                ("B_CLIENT_ID", "own"), ("B_CLIENT_SECRET", "s"),
+                ("FAM_CLIENT_ID", "family"),
+                ("FAM_CLIENT_SECRET", "s"),
+                ("B_CLIENT_ID", "own"),
+                ("B_CLIENT_SECRET", "s"),
             ],
         )
         .expect("valid");
 
-        let id = |name| registry.find(name).map(|provider| provider.client.id.as_str());
+        let id = |name| {
+            registry
+                .find(name)
+                .map(|provider| provider.client.id.as_str())
+        };
         assert_eq!((id("a"), id("b")), (Some("family"), Some("own")));
     }
 
     #[test]
     fn another_token_endpoint_drops_the_identity_documents_of_the_first() {
         let mut definition = Map::from_iter([
-            ("jwks_uri".to_owned(), Value::from("https://first.example/keys")),
+            (
+                "jwks_uri".to_owned(),
+                Value::from("https://first.example/keys"),
+            ),
             ("api_base".to_owned(), Value::from("https://api.example")),
         ]);
         let over = Map::from_iter([(

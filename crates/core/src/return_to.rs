@@ -52,7 +52,11 @@ fn origin(text: &str) -> Result<Url, InvalidOrigin> {
     let scheme = url.scheme() == "https" || (url.scheme() == "http" && local);
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let anonymous = url.username().is_empty() && url.password().is_none();
-    if scheme && bare && anonymous { Ok(url) } else { Err(InvalidOrigin) }
+    if scheme && bare && anonymous {
+        Ok(url)
+    } else {
+        Err(InvalidOrigin)
+    }
 }
 
 /// The origins that `return_to` may name and that may call the session routes.
@@ -62,7 +66,10 @@ pub struct AllowedOrigins(Vec<String>);
 impl AllowedOrigins {
     /// Our own origin and the comma separated `others`.
     pub fn parse(own: &PublicUrl, others: &str) -> Result<Self, InvalidOrigin> {
-        let others = others.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let others = others
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
         let mut origins = vec![own.origin.clone()];
         for text in others {
             origins.push(origin(text)?.origin().ascii_serialization());
@@ -82,8 +89,12 @@ impl AllowedOrigins {
         let lower = target.to_ascii_lowercase();
         let odd = target.len() > MAX
             || target.contains('\\')
-            || target.chars().any(|c| c.is_control() || c == ' ' || !c.is_ascii())
-            || ["%0d", "%0a", "%09", "%00"].iter().any(|code| lower.contains(code));
+            || target
+                .chars()
+                .any(|c| c.is_control() || c == ' ' || !c.is_ascii())
+            || ["%0d", "%0a", "%09", "%00"]
+                .iter()
+                .any(|code| lower.contains(code));
         if odd {
             return false;
         }
@@ -91,9 +102,9 @@ impl AllowedOrigins {
             return !rest.starts_with('/');
         }
         self.0.iter().any(|origin| {
-            target.strip_prefix(origin.as_str()).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with(['/', '?', '#'])
-            })
+            target
+                .strip_prefix(origin.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
         })
     }
 }
@@ -101,7 +112,9 @@ impl AllowedOrigins {
 /// `target` with `pairs` added to its query, before any fragment.
 pub fn with_query(target: &str, pairs: &[(&str, &str)]) -> String {
     let (address, fragment) = target.split_once('#').unwrap_or((target, ""));
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
     let joint = match address.split_once('?') {
         None => "?",
         Some((_, "")) => "",
@@ -123,16 +136,36 @@ mod tests {
     #[test]
     fn st11_only_own_paths_and_listed_origins_are_allowed() {
         for target in [
-            "/", "/settings?tab=mail#top", "https://app.test", "https://app.test/done?x=1",
-            "https://auth.example/connect", "http://localhost:5173/",
+            "/",
+            "/settings?tab=mail#top",
+            "https://app.test",
+            "https://app.test/done?x=1",
+            "https://auth.example/connect",
+            "http://localhost:5173/",
         ] {
             assert!(allowed().allows(target), "{target}");
         }
         for target in [
-            "", "//evil.test", "/\\evil.test", "\\\\evil.test", "https:evil.test", "https:/app.test",
-            "https://app.test@evil.test", "https://app.test.evil.test", "https://app.test:8443/",
-            "http://app.test/", "javascript:alert(1)", "%0d%0aSet-Cookie:x", "/a%0D%0Ab", "/a\r\nb",
-            "\t//evil.test", "/\t/evil.test", " /a", "data:text/html,x", "settings", "/ä",
+            "",
+            "//evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "https:evil.test",
+            "https:/app.test",
+            "https://app.test@evil.test",
+            "https://app.test.evil.test",
+            "https://app.test:8443/",
+            "http://app.test/",
+            "javascript:alert(1)",
+            "%0d%0aSet-Cookie:x",
+            "/a%0D%0Ab",
+            "/a\r\nb",
+            "\t//evil.test",
+            "/\t/evil.test",
+            " /a",
+            "data:text/html,x",
+            "settings",
+            "/ä",
         ] {
             assert!(!allowed().allows(target), "{target}");
         }
@@ -141,12 +174,22 @@ mod tests {
     #[test]
     fn an_origin_is_https_and_nothing_but_an_origin() {
         for text in [
-            "http://app.example", "https://app.example/path", "https://u:p@app.example", "app.example",
-            "https://app.example?x", "ftp://app.example", "",
+            "http://app.example",
+            "https://app.example/path",
+            "https://u:p@app.example",
+            "app.example",
+            "https://app.example?x",
+            "ftp://app.example",
+            "",
         ] {
             assert_eq!(PublicUrl::parse(text), Err(InvalidOrigin), "{text}");
         }
-        for text in ["https://app.example", "https://app.example/", "http://127.0.0.1:3000", "http://[::1]:3000"] {
+        for text in [
+            "https://app.example",
+            "https://app.example/",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+        ] {
             assert!(PublicUrl::parse(text).is_ok(), "{text}");
         }
     }
@@ -155,7 +198,10 @@ mod tests {
     fn ar03_the_redirect_uri_comes_from_the_settings() {
         let own = PublicUrl::parse("https://auth.example/").expect("origin");
 
-        assert_eq!(own.redirect_uri("gmail"), "https://auth.example/api/oauth/gmail/callback");
+        assert_eq!(
+            own.redirect_uri("gmail"),
+            "https://auth.example/api/oauth/gmail/callback"
+        );
     }
 
     #[test]

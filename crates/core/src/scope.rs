@@ -26,7 +26,9 @@ const FLOW_CONTROL: [&str; 2] = ["openid", "offline_access"];
 impl ScopeSet {
     /// Reads a scope string as providers write it: joined by spaces, commas or both.
     pub fn parse(text: &str) -> Self {
-        text.split([' ', ',', '\t', '\n']).filter(|scope| !scope.is_empty()).collect()
+        text.split([' ', ',', '\t', '\n'])
+            .filter(|scope| !scope.is_empty())
+            .collect()
     }
 
     /// The scopes, first named first.
@@ -64,7 +66,11 @@ impl ScopeSet {
     pub fn missing(&self, required: &Self, rules: &ScopeRules, mode: Mode) -> Self {
         required
             .iter()
-            .filter(|entry| !entry.split('|').any(|scope| self.satisfies(scope, rules, mode)))
+            .filter(|entry| {
+                !entry
+                    .split('|')
+                    .any(|scope| self.satisfies(scope, rules, mode))
+            })
             .map(|entry| entry.split('|').next().unwrap_or(entry))
             .collect()
     }
@@ -74,15 +80,20 @@ impl ScopeSet {
         if is_flow_control(&wanted, rules) {
             return true;
         }
-        self.iter().map(|granted| canonical(granted, rules)).any(|granted| {
-            granted == wanted
-                || (mode == Mode::Effective && covers(&granted, &wanted, rules))
-        })
+        self.iter()
+            .map(|granted| canonical(granted, rules))
+            .any(|granted| {
+                granted == wanted || (mode == Mode::Effective && covers(&granted, &wanted, rules))
+            })
     }
 }
 
 fn is_flow_control(scope: &str, rules: &ScopeRules) -> bool {
-    FLOW_CONTROL.contains(&scope) || rules.flow_control.iter().any(|f| canonical(f, rules) == scope)
+    FLOW_CONTROL.contains(&scope)
+        || rules
+            .flow_control
+            .iter()
+            .any(|f| canonical(f, rules) == scope)
 }
 
 /// One spelling for all that name the same scope.
@@ -159,18 +170,38 @@ mod tests {
             "supersets": {"mail.modify": ["mail.read"]},
         }));
 
-        assert!(granted("https://id.example/email", "email", &rules, Mode::Strict));
-        assert!(granted("email", "https://id.example/email", &rules, Mode::Strict));
+        assert!(granted(
+            "https://id.example/email",
+            "email",
+            &rules,
+            Mode::Strict
+        ));
+        assert!(granted(
+            "email",
+            "https://id.example/email",
+            &rules,
+            Mode::Strict
+        ));
         assert!(granted("mail.modify", "mail.read", &rules, Mode::Effective));
         assert!(!granted("mail.modify", "mail.read", &rules, Mode::Strict));
-        assert!(!granted("mail.read", "mail.modify", &rules, Mode::Effective));
+        assert!(!granted(
+            "mail.read",
+            "mail.modify",
+            &rules,
+            Mode::Effective
+        ));
     }
 
     #[test]
     fn sc07_flow_control_scopes_are_never_missing() {
         let rules = rules(serde_json::json!({"flow_control": ["refresh_token"]}));
 
-        assert!(granted("a", "a offline_access openid refresh_token", &rules, Mode::Strict));
+        assert!(granted(
+            "a",
+            "a offline_access openid refresh_token",
+            &rules,
+            Mode::Strict
+        ));
     }
 
     #[test]
@@ -180,8 +211,18 @@ mod tests {
             "optional_prefix": "https://graph.example/",
         }));
 
-        assert!(granted("https://graph.example/Mail.Read", "mail.read", &loose, Mode::Strict));
-        assert!(!granted("Mail.Read", "mail.read", &ScopeRules::default(), Mode::Strict));
+        assert!(granted(
+            "https://graph.example/Mail.Read",
+            "mail.read",
+            &loose,
+            Mode::Strict
+        ));
+        assert!(!granted(
+            "Mail.Read",
+            "mail.read",
+            &ScopeRules::default(),
+            Mode::Strict
+        ));
     }
 
     #[test]
@@ -195,6 +236,11 @@ mod tests {
         let required = ScopeSet::parse("read|modify");
 
         assert!(ScopeSet::parse("modify").has_scopes(&required, &none, Mode::Strict));
-        assert_eq!(ScopeSet::parse("send").missing(&required, &none, Mode::Strict).join(" "), "read");
+        assert_eq!(
+            ScopeSet::parse("send")
+                .missing(&required, &none, Mode::Strict)
+                .join(" "),
+            "read"
+        );
     }
 }

@@ -85,7 +85,11 @@ mod tests {
             format!("{:?}", SealedToken::new("canary")),
         ];
 
-        assert!(shown.iter().all(|text| !text.contains("canary") && text.contains("[redacted]")));
+        assert!(
+            shown
+                .iter()
+                .all(|text| !text.contains("canary") && text.contains("[redacted]"))
+        );
     }
 
     #[test]

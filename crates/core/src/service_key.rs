@@ -29,7 +29,10 @@ impl Permission {
 
     /// As in `SERVICE_KEYS`.
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, known)| *known == self)
+            .map_or("", |(name, _)| name)
     }
 }
 
@@ -72,7 +75,12 @@ impl ServiceKey {
         }
         let permissions = permissions
             .split('+')
-            .map(|text| Permission::ALL.iter().find(|(name, _)| *name == text).map(|(_, p)| *p))
+            .map(|text| {
+                Permission::ALL
+                    .iter()
+                    .find(|(name, _)| *name == text)
+                    .map(|(_, p)| *p)
+            })
             .collect::<Option<_>>()?;
         Some(Self {
             name: name.to_owned(),
@@ -128,12 +136,20 @@ mod tests {
     use super::*;
 
     fn hash(key: &str) -> String {
-        digest(&SHA256, key.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect()
+        digest(&SHA256, key.as_bytes())
+            .as_ref()
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
     }
 
     #[test]
     fn a_key_is_found_by_its_hash_with_what_it_may_do() {
-        let text = format!("web:acme:read+write:{}, all:*:read:{}", hash("one"), hash("two"));
+        let text = format!(
+            "web:acme:read+write:{}, all:*:read:{}",
+            hash("one"),
+            hash("two")
+        );
         let keys = ServiceKeys::parse(&text).expect("valid");
 
         let web = keys.find("one").expect("known");
@@ -147,8 +163,12 @@ mod tests {
     fn a_malformed_entry_is_named_by_its_position() {
         let good = format!("a:*:read:{}", hash("k"));
         for bad in [
-            "x", "a:b:read", "a:*:fly:00", &format!("a:*:read:{}", "zz".repeat(32)),
-            &format!(":*:read:{}", hash("k")), &format!("a::read:{}", hash("k")),
+            "x",
+            "a:b:read",
+            "a:*:fly:00",
+            &format!("a:*:read:{}", "zz".repeat(32)),
+            &format!(":*:read:{}", hash("k")),
+            &format!("a::read:{}", hash("k")),
         ] {
             let error = ServiceKeys::parse(&format!("{good},{bad}")).expect_err("malformed");
             assert_eq!(error, InvalidServiceKey(2), "{bad}");

@@ -79,8 +79,9 @@ impl SessionKey {
         validation.validate_exp = false;
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         validation.set_audience(&[AUDIENCE]);
-        let Read(claims) =
-            jsonwebtoken::decode(token.expose(), &self.decoding, &validation).ok()?.claims;
+        let Read(claims) = jsonwebtoken::decode(token.expose(), &self.decoding, &validation)
+            .ok()?
+            .claims;
 
         let time = |name: &str| claims.get(name).map(|value| value.as_i64());
         let expires_at = DateTime::from_timestamp(time("exp")??, 0)?;
@@ -93,7 +94,11 @@ impl SessionKey {
         if over || expires_at > now + MAX_LIFE || not_yet("nbf") || not_yet("iat") {
             return None;
         }
-        let text = |name: &str| claims.get(name).map(|value| value.as_str().unwrap_or_default());
+        let text = |name: &str| {
+            claims
+                .get(name)
+                .map(|value| value.as_str().unwrap_or_default())
+        };
         let owner = Owner::new(text("workspace"), text("sub")).ok()?;
         Some(Session { owner, expires_at })
     }
@@ -126,33 +131,53 @@ mod tests {
     fn accepts(change: impl FnOnce(&mut Value)) -> bool {
         let mut claims = claims();
         change(&mut claims);
-        key().verify(&signed(&Header::default(), &claims, SECRET), now()).is_some()
+        key()
+            .verify(&signed(&Header::default(), &claims, SECRET), now())
+            .is_some()
     }
 
     #[test]
     fn a_minted_session_names_its_owner_until_it_ends() {
         let owner = Owner::new(Some("acme"), Some("ada")).expect("valid");
-        let token = key().mint(&owner, now(), TimeDelta::minutes(10)).expect("signs");
+        let token = key()
+            .mint(&owner, now(), TimeDelta::minutes(10))
+            .expect("signs");
 
-        assert_eq!(key().verify(&token, now()).map(|session| session.owner), Some(owner));
+        assert_eq!(
+            key().verify(&token, now()).map(|session| session.owner),
+            Some(owner)
+        );
         assert_eq!(key().verify(&token, now() + TimeDelta::minutes(12)), None);
     }
 
     #[test]
     fn jw01_wrong_claims_are_refused() {
         assert!(accepts(|_| ()));
-        assert!(accepts(|c| { c.as_object_mut().map(|c| c.remove("workspace")); }));
+        assert!(accepts(|c| {
+            c.as_object_mut().map(|c| c.remove("workspace"));
+        }));
         for (name, value) in [
-            ("aud", json!("other")), ("sub", json!("")), ("sub", json!(7)), ("workspace", json!("")),
-            ("workspace", json!(null)), ("exp", json!("never")), ("exp", json!(1)),
+            ("aud", json!("other")),
+            ("sub", json!("")),
+            ("sub", json!(7)),
+            ("workspace", json!("")),
+            ("workspace", json!(null)),
+            ("exp", json!("never")),
+            ("exp", json!(1)),
             ("exp", json!(now().timestamp() + 40 * 86_400)),
-            ("nbf", json!(now().timestamp() + 120)), ("iat", json!(now().timestamp() + 120)),
+            ("nbf", json!(now().timestamp() + 120)),
+            ("iat", json!(now().timestamp() + 120)),
             ("nbf", json!("soon")),
         ] {
             assert!(!accepts(|c| c[name] = value.clone()), "{name} {value}");
         }
         for name in ["aud", "exp", "sub"] {
-            assert!(!accepts(|c| { c.as_object_mut().map(|c| c.remove(name)); }), "without {name}");
+            assert!(
+                !accepts(|c| {
+                    c.as_object_mut().map(|c| c.remove(name));
+                }),
+                "without {name}"
+            );
         }
     }
 
@@ -160,13 +185,20 @@ mod tests {
     fn jw01_other_algorithms_other_keys_and_critical_headers_are_refused() {
         let unsigned = |alg: &str| {
             use base64::Engine as _;
-            let encode = |v: Value| {
-                base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(v.to_string())
-            };
-            SessionToken::new(format!("{}.{}.", encode(json!({"alg": alg})), encode(claims())))
+            let encode =
+                |v: Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(v.to_string());
+            SessionToken::new(format!(
+                "{}.{}.",
+                encode(json!({"alg": alg})),
+                encode(claims())
+            ))
         };
         let hs512 = signed(&Header::new(Algorithm::HS512), &claims(), SECRET);
-        let other = signed(&Header::default(), &claims(), "another-secret-of-thirty-two-bytes!!");
+        let other = signed(
+            &Header::default(),
+            &claims(),
+            "another-secret-of-thirty-two-bytes!!",
+        );
         let mut critical = Header::default();
         critical.crit = Some(vec!["b64".to_owned()]);
         let critical = signed(&critical, &claims(), SECRET);
@@ -174,7 +206,15 @@ mod tests {
         traversal.kid = Some("../../dev/null' or 1=1".to_owned());
         let traversal = signed(&traversal, &claims(), "");
 
-        for token in [unsigned("none"), unsigned("NONE"), unsigned("HS256"), hs512, other, critical, traversal] {
+        for token in [
+            unsigned("none"),
+            unsigned("NONE"),
+            unsigned("HS256"),
+            hs512,
+            other,
+            critical,
+            traversal,
+        ] {
             assert_eq!(key().verify(&token, now()), None);
         }
     }

@@ -73,8 +73,10 @@ impl Environment<'_> {
     }
 
     fn fail(&mut self, variable: &str, message: impl ToString) {
-        self.problems
-            .push(Problem { variable: variable.to_owned(), message: message.to_string() });
+        self.problems.push(Problem {
+            variable: variable.to_owned(),
+            message: message.to_string(),
+        });
     }
 
     fn required(&mut self, variable: &str, what: &str) -> Option<String> {
@@ -100,11 +102,17 @@ impl Settings {
         needs: &[Need],
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        let mut env = Environment { lookup, problems: Vec::new() };
+        let mut env = Environment {
+            lookup,
+            problems: Vec::new(),
+        };
         let database = database(&mut env);
         let keys = keys(&mut env);
         let public_url = env
-            .required("PUBLIC_URL", "it is the origin that browsers see, such as https://app.example.com")
+            .required(
+                "PUBLIC_URL",
+                "it is the origin that browsers see, such as https://app.example.com",
+            )
             .and_then(|text| env.checked("PUBLIC_URL", PublicUrl::parse(&text)));
         let origins = public_url.as_ref().and_then(|own| {
             let others = env.get("RETURN_TO_ORIGINS").unwrap_or_default();
@@ -125,7 +133,15 @@ impl Settings {
             (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
                 if env.problems.is_empty() =>
             {
-                Ok(Self { database, keys, public_url, origins, sessions, service_keys, providers })
+                Ok(Self {
+                    database,
+                    keys,
+                    public_url,
+                    origins,
+                    sessions,
+                    service_keys,
+                    providers,
+                })
             }
             _ => Err(SettingsError(env.problems)),
         }
@@ -153,7 +169,11 @@ fn keys(env: &mut Environment<'_>) -> Option<KeyRing> {
     let primary = env.required(PRIMARY, "make one with `openssl rand -base64 32`");
     let mut ring = primary.and_then(|text| env.checked(PRIMARY, KeyRing::parse(&text)))?;
     let retired = env.get(RETIRED).unwrap_or_default();
-    for key in retired.split(',').map(str::trim).filter(|key| !key.is_empty()) {
+    for key in retired
+        .split(',')
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+    {
         let retired = ring.retire(key);
         env.checked(RETIRED, retired);
     }
@@ -163,10 +183,17 @@ fn keys(env: &mut Environment<'_>) -> Option<KeyRing> {
 fn sessions(env: &mut Environment<'_>, needed: bool) -> Option<SessionKey> {
     const VARIABLE: &str = "SESSION_SECRET";
     let what = "it is the key that signs sessions; make one with `openssl rand -base64 32`";
-    let secret = if needed { env.required(VARIABLE, what) } else { env.get(VARIABLE) }?;
+    let secret = if needed {
+        env.required(VARIABLE, what)
+    } else {
+        env.get(VARIABLE)
+    }?;
     let key = SessionKey::new(&secret);
     if key.is_none() {
-        env.fail(VARIABLE, "must have at least 32 bytes; make one with `openssl rand -base64 32`");
+        env.fail(
+            VARIABLE,
+            "must have at least 32 bytes; make one with `openssl rand -base64 32`",
+        );
     }
     key
 }
@@ -174,8 +201,13 @@ fn sessions(env: &mut Environment<'_>, needed: bool) -> Option<SessionKey> {
 fn service_keys(env: &mut Environment<'_>, needed: bool) -> ServiceKeys {
     const VARIABLE: &str = "SERVICE_KEYS";
     let what = "it lists who may read tokens, as name:workspace-or-*:permissions:sha256-hex-of-key";
-    let text = if needed { env.required(VARIABLE, what) } else { env.get(VARIABLE) };
-    text.and_then(|text| env.checked(VARIABLE, ServiceKeys::parse(&text))).unwrap_or_default()
+    let text = if needed {
+        env.required(VARIABLE, what)
+    } else {
+        env.get(VARIABLE)
+    };
+    text.and_then(|text| env.checked(VARIABLE, ServiceKeys::parse(&text)))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -184,13 +216,20 @@ mod tests {
 
     const COMPLETE: &[(&str, &str)] = &[
         ("DATABASE_URL", "postgres://u@127.0.0.1/d"),
-        ("OAUTH_ENCRYPTION_KEY", "b3h1bWJyZWxsYS1jb3JhbC1zZXZlbi1maXNoLTQyISE"),
+        (
+            "OAUTH_ENCRYPTION_KEY",
+            "b3h1bWJyZWxsYS1jb3JhbC1zZXZlbi1maXNoLTQyISE",
+        ),
         ("PUBLIC_URL", "https://app.example"),
     ];
 
     fn read(needs: &[Need], variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::read(needs, &|name| {
-            variables.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            variables
+                .iter()
+                .rev()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -205,7 +244,13 @@ mod tests {
     fn every_missing_variable_is_named_at_once() {
         assert_eq!(
             failing(&[Need::Sessions, Need::ServiceKeys], &[]),
-            ["DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SESSION_SECRET", "SERVICE_KEYS"]
+            [
+                "DATABASE_URL",
+                "OAUTH_ENCRYPTION_KEY",
+                "PUBLIC_URL",
+                "SESSION_SECRET",
+                "SERVICE_KEYS"
+            ]
         );
     }
 
@@ -218,8 +263,14 @@ mod tests {
     #[test]
     fn no_value_is_repeated_in_a_message() {
         let variables: Vec<(&str, &str)> = [
-            "DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SESSION_SECRET", "SERVICE_KEYS",
-            "OAUTH_PROVIDERS", "RETURN_TO_ORIGINS", "OAUTH_ENCRYPTION_KEYS_RETIRED",
+            "DATABASE_URL",
+            "OAUTH_ENCRYPTION_KEY",
+            "PUBLIC_URL",
+            "SESSION_SECRET",
+            "SERVICE_KEYS",
+            "OAUTH_PROVIDERS",
+            "RETURN_TO_ORIGINS",
+            "OAUTH_ENCRYPTION_KEYS_RETIRED",
         ]
         .map(|name| (name, "canary,canary"))
         .to_vec();
@@ -227,15 +278,27 @@ mod tests {
         let error = read(&[], &variables).err().expect("malformed").to_string();
 
         assert!(!error.contains("canary"), "{error}");
-        for name in ["DATABASE_URL", "OAUTH_ENCRYPTION_KEY", "PUBLIC_URL", "SERVICE_KEYS", "OAUTH_PROVIDERS"] {
+        for name in [
+            "DATABASE_URL",
+            "OAUTH_ENCRYPTION_KEY",
+            "PUBLIC_URL",
+            "SERVICE_KEYS",
+            "OAUTH_PROVIDERS",
+        ] {
             assert!(error.contains(name), "{name}: {error}");
         }
     }
 
     #[test]
     fn an_empty_variable_counts_as_absent_and_postgres_url_stands_in() {
-        let variables =
-            [COMPLETE, &[("DATABASE_URL", " "), ("POSTGRES_URL", "postgres://u@127.0.0.1/d")]].concat();
+        let variables = [
+            COMPLETE,
+            &[
+                ("DATABASE_URL", " "),
+                ("POSTGRES_URL", "postgres://u@127.0.0.1/d"),
+            ],
+        ]
+        .concat();
 
         assert_eq!(failing(&[], &variables), [""; 0]);
     }
@@ -244,7 +307,10 @@ mod tests {
     fn a_malformed_certificate_is_told_from_a_malformed_url() {
         let variables = [
             COMPLETE,
-            &[("DATABASE_URL", "mysql://x"), ("DATABASE_CA_CERT", "not a certificate")],
+            &[
+                ("DATABASE_URL", "mysql://x"),
+                ("DATABASE_CA_CERT", "not a certificate"),
+            ],
         ]
         .concat();
 

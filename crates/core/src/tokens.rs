@@ -103,11 +103,7 @@ pub enum TokenError {
 
 /// Answers a live access token of one connection, refreshing it first if it has to.
 /// One statement when it is fresh, and no write.
-pub async fn usable(
-    app: &App,
-    provider: &Provider,
-    wanted: &Wanted,
-) -> Result<Usable, TokenError> {
+pub async fn usable(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usable, TokenError> {
     if !app.unsaved.is_empty() {
         app.unsaved.flush(&app.store, app.now()).await;
     }
@@ -121,7 +117,9 @@ pub async fn usable(
         .rejected
         .as_ref()
         .is_some_and(|rejected| rejected.same_as(&current.credentials.access_token));
-    let stale = current.credentials.is_stale(&current.connection.times(), provider.configured());
+    let stale = current
+        .credentials
+        .is_stale(&current.connection.times(), provider.configured());
     let current = match (rejected, stale) {
         (false, false) => return Ok(current),
         (rejected, _) => refresh::refresh(app, provider, current, rejected).await?,
@@ -133,11 +131,13 @@ pub async fn usable(
 
 async fn select(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usable, TokenError> {
     let account = wanted.account.as_deref();
-    let mut found =
-        oauth_tokens::find(&app.store, &provider.name, &wanted.owner, account).await?;
+    let mut found = oauth_tokens::find(&app.store, &provider.name, &wanted.owner, account).await?;
     found.retain(|connection| connection.status != Status::Pending);
     if found.len() > 1 {
-        let accounts = found.into_iter().map(|connection| connection.key.account).collect();
+        let accounts = found
+            .into_iter()
+            .map(|connection| connection.key.account)
+            .collect();
         return Err(TokenError::AmbiguousAccount { accounts });
     }
     open(app, found.pop().ok_or(TokenError::NotConnected)?)
@@ -149,13 +149,25 @@ pub(crate) fn open(app: &App, connection: Connection) -> Result<Usable, TokenErr
     if connection.status == Status::ReauthorizationRequired {
         return Err(dead(connection));
     }
-    let kept = app.unsaved.newer_than(connection.key.id, connection.version);
+    let kept = app
+        .unsaved
+        .newer_than(connection.key.id, connection.version);
     let persisted = kept.is_none();
     let connection = kept.map_or(connection, |kept| kept.as_connection(app.now()));
-    let sealed = connection.sealed.as_deref().ok_or(TokenError::NotConnected)?;
-    let plaintext = app.settings.keys.open(sealed, &connection.key.place(Column::TokenData))?;
+    let sealed = connection
+        .sealed
+        .as_deref()
+        .ok_or(TokenError::NotConnected)?;
+    let plaintext = app
+        .settings
+        .keys
+        .open(sealed, &connection.key.place(Column::TokenData))?;
     let credentials = Credentials::from_plaintext(&plaintext).ok_or(OpenError::Integrity)?;
-    Ok(Usable { connection, credentials, persisted })
+    Ok(Usable {
+        connection,
+        credentials,
+        persisted,
+    })
 }
 
 /// A refreshed token set of this instance, for when the database cannot be asked.
@@ -163,14 +175,21 @@ fn kept(app: &App, provider: &Provider, wanted: &Wanted) -> Option<Usable> {
     let kept = app.unsaved.find(|connection| {
         connection.key.provider == provider.name
             && connection.key.owner == wanted.owner
-            && wanted.account.as_ref().is_none_or(|account| *account == connection.key.account)
+            && wanted
+                .account
+                .as_ref()
+                .is_none_or(|account| *account == connection.key.account)
     })?;
-    open(app, kept.connection).ok().filter(|usable| usable.connection.times().is_usable())
+    open(app, kept.connection)
+        .ok()
+        .filter(|usable| usable.connection.times().is_usable())
 }
 
 fn dead(connection: Connection) -> TokenError {
     TokenError::ReauthorizationRequired {
-        reason: connection.status_reason.unwrap_or_else(|| "unknown".to_owned()),
+        reason: connection
+            .status_reason
+            .unwrap_or_else(|| "unknown".to_owned()),
         since: connection.status_since,
         account: connection.key.account,
     }
@@ -181,8 +200,9 @@ fn require(
     wanted: &Wanted,
     connection: &Connection,
 ) -> Result<(), TokenError> {
-    let missing =
-        connection.scopes.missing(&wanted.scopes, provider.scope_rules(), wanted.mode);
+    let missing = connection
+        .scopes
+        .missing(&wanted.scopes, provider.scope_rules(), wanted.mode);
     if missing.is_empty() {
         return Ok(());
     }

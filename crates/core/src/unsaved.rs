@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::{ConnectionId, Version};
 use crate::scope::ScopeSet;
-use crate::store::{Store, StoreError};
 use crate::store::oauth_tokens::Connection;
 use crate::store::oauth_tokens::lease::{self, Refreshed};
+use crate::store::{Store, StoreError};
 
 /// A token set that waits to be written.
 #[derive(Clone)]
@@ -75,12 +75,18 @@ impl Unsaved {
 
     /// What is kept for a row of this id and version: newer than what the row holds.
     pub fn newer_than(&self, id: ConnectionId, version: Version) -> Option<Kept> {
-        self.lock().get(&id).filter(|kept| kept.connection.version == version).cloned()
+        self.lock()
+            .get(&id)
+            .filter(|kept| kept.connection.version == version)
+            .cloned()
     }
 
     /// Whatever fits, for when the database cannot be asked.
     pub fn find(&self, fits: impl Fn(&Connection) -> bool) -> Option<Kept> {
-        self.lock().values().find(|kept| fits(&kept.connection)).cloned()
+        self.lock()
+            .values()
+            .find(|kept| fits(&kept.connection))
+            .cloned()
     }
 
     /// Writes what is kept. What the database still does not take stays; what was

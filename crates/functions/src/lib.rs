@@ -1,1 +1,26 @@
-//! The HTTP side: one file per function
+//! The HTTP side: one file per function, thin over `grantkeep-core`.
+//!
+//! A handler shows four steps: extract, authorise, one domain call, respond. Every error
+//! is a [`problem::Problem`]; [`routes::FUNCTIONS`] is the one list of what is deployed.
+
+pub mod authorize;
+pub mod callback;
+pub mod caller;
+pub mod connect;
+pub mod connect_links;
+pub mod connection;
+pub mod connections;
+pub mod health;
+pub mod problem;
+pub mod routes;
+pub mod service;
+pub mod token;
+
+mod connection_view;
+mod cookies;
+mod cors;
+mod extract;
+mod json;
+mod log;
+mod page;
+mod provider_path;

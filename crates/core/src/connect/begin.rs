@@ -120,7 +120,10 @@ pub async fn begin(app: &App, provider: &Provider, begin: Begin) -> Result<Begun
     }
     let definition = provider.definition(&app.http).await?;
     let granted = granted(app, provider, &begin).await?;
-    let scopes = provider.default_scopes().union(&granted).union(&begin.scopes);
+    let scopes = provider
+        .default_scopes()
+        .union(&granted)
+        .union(&begin.scopes);
 
     let id = app.new_id();
     let state = new_state(id, app.fill);
@@ -156,7 +159,12 @@ pub async fn begin(app: &App, provider: &Provider, begin: Begin) -> Result<Begun
     let hash = state_hash(&flow.state);
     pending_authorizations::insert(&app.store, id, &hash, TTL as f64).await?;
     let form_post = definition.response_mode == ResponseMode::FormPost;
-    Ok(Begun { location, flow: id, cookie, form_post })
+    Ok(Begun {
+        location,
+        flow: id,
+        cookie,
+        form_post,
+    })
 }
 
 /// What the connection that is being extended already has, so that the new consent
@@ -165,14 +173,20 @@ async fn granted(app: &App, provider: &Provider, begin: &Begin) -> Result<ScopeS
     let account = begin.account.as_deref();
     let found = oauth_tokens::find(&app.store, &provider.name, &begin.owner, account).await?;
     Ok(match found.as_slice() {
-        [only] => only.scopes.iter().filter(|scope| provider.allows_scope(scope)).collect(),
+        [only] => only
+            .scopes
+            .iter()
+            .filter(|scope| provider.allows_scope(scope))
+            .collect(),
         _ => ScopeSet::default(),
     })
 }
 
 /// RFC 6749 section 3.3.
 fn is_scope_token(scope: &str) -> bool {
-    scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    scope
+        .bytes()
+        .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// The flow's id and 256 random bits: the callback finds its cookie by the id.

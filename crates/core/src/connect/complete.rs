@@ -128,7 +128,10 @@ pub async fn complete(
         Ok(recognised) => recognised,
         Err(reason) => {
             let failure = refuse(app, provider, reason).await;
-            return Err(CompleteError { arrival: None, failure });
+            return Err(CompleteError {
+                arrival: None,
+                failure,
+            });
         }
     };
     let arrival = Arrival {
@@ -137,7 +140,10 @@ pub async fn complete(
         owner: flow.owner.clone(),
         by_link: flow.link.is_some(),
     };
-    let fail = |failure| CompleteError { arrival: Some(arrival.clone()), failure };
+    let fail = |failure| CompleteError {
+        arrival: Some(arrival.clone()),
+        failure,
+    };
 
     // Used up before the token request: of two callbacks at once, one goes on.
     let consumed =
@@ -146,15 +152,22 @@ pub async fn complete(
         Ok(true) => {}
         // Used up before: this browser is not sent on as if it had just come.
         Ok(false) => {
-            let failure = refuse(app, provider, "this sign-in was used before or has expired").await;
-            return Err(CompleteError { arrival: None, failure });
+            let failure =
+                refuse(app, provider, "this sign-in was used before or has expired").await;
+            return Err(CompleteError {
+                arrival: None,
+                failure,
+            });
         }
         Err(error) => return Err(fail(error.into())),
     }
     match exchange_and_save(app, provider, callback, flow).await {
-        Ok((connection, account, outcome)) => {
-            Ok(Completed { arrival, connection, account, outcome })
-        }
+        Ok((connection, account, outcome)) => Ok(Completed {
+            arrival,
+            connection,
+            account,
+            outcome,
+        }),
         Err(failure) => Err(fail(failure)),
     }
 }
@@ -212,7 +225,9 @@ async fn exchange_and_save(
     if !issuer_fits {
         return Err(Failure::Malformed("the answer came from another issuer"));
     }
-    let code = callback.code.ok_or(Failure::Malformed("the answer has neither code nor error"))?;
+    let code = callback
+        .code
+        .ok_or(Failure::Malformed("the answer has neither code nor error"))?;
     if let Some(link) = &flow.link
         && completed_links::is_completed(&app.store, link.id).await?
     {
@@ -251,7 +266,9 @@ async fn exchange_and_save(
         expires_at: Terms::until(tokens.requested_at, tokens.expires_in),
         refresh_expires_at: Terms::until(
             tokens.requested_at,
-            tokens.refresh_token_expires_in.or(definition.refresh_token_lifetime),
+            tokens
+                .refresh_token_expires_in
+                .or(definition.refresh_token_lifetime),
         ),
     };
     if let Some(link) = &flow.link
@@ -260,7 +277,10 @@ async fn exchange_and_save(
         return Err(Failure::InvalidState("this link was used before"));
     }
     let pending = flow.link.as_ref().is_some_and(|link| link.confirm);
-    let grant = Grant { credentials: Credentials::issued(tokens), terms };
+    let grant = Grant {
+        credentials: Credentials::issued(tokens),
+        terms,
+    };
     let key = grant::save(app, &provider.name, &flow.owner, &identity, grant, pending).await?;
     let outcome = match (pending, missing.is_empty()) {
         (true, _) => Outcome::Pending,
@@ -278,17 +298,19 @@ async fn require_account(
     flow: &Flow,
     identity: &identity::Identity,
 ) -> Result<(), Failure> {
-    let Some(account) = &flow.account else { return Ok(()) };
-    let rows = crate::store::oauth_tokens::find(
-        &app.store,
-        &provider.name,
-        &flow.owner,
-        Some(account),
-    )
-    .await?;
+    let Some(account) = &flow.account else {
+        return Ok(());
+    };
+    let rows =
+        crate::store::oauth_tokens::find(&app.store, &provider.name, &flow.owner, Some(account))
+            .await?;
     let same = rows.iter().all(|row| {
         row.key.account == identity.label
             || (row.subject.is_some() && row.subject == identity.subject)
     });
-    if same { Ok(()) } else { Err(Failure::AccountMismatch) }
+    if same {
+        Ok(())
+    } else {
+        Err(Failure::AccountMismatch)
+    }
 }

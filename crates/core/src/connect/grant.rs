@@ -86,7 +86,9 @@ pub(super) async fn save(
             return Ok(key);
         }
     }
-    Err(StoreError::Unavailable("the same account is being connected elsewhere".to_owned()))
+    Err(StoreError::Unavailable(
+        "the same account is being connected elsewhere".to_owned(),
+    ))
 }
 
 /// The row that this account has, or a new one. The subject decides; a label alone
@@ -98,9 +100,8 @@ fn row_for<'a>(
     identity: &Identity,
     rows: &'a [Connection],
 ) -> (RowKey, Option<&'a Connection>) {
-    let same_subject = |row: &&Connection| {
-        identity.subject.is_some() && row.subject == identity.subject
-    };
+    let same_subject =
+        |row: &&Connection| identity.subject.is_some() && row.subject == identity.subject;
     let same_label = |row: &&Connection| row.key.account == identity.label;
     let compatible = |row: &&Connection| row.subject.is_none() || identity.subject.is_none();
     let existing = rows
@@ -116,7 +117,15 @@ fn row_for<'a>(
         _ => identity.label.clone(),
     };
     let id = ConnectionId(app.new_id());
-    (RowKey { id, provider: provider.to_owned(), owner: owner.clone(), account }, None)
+    (
+        RowKey {
+            id,
+            provider: provider.to_owned(),
+            owner: owner.clone(),
+            account,
+        },
+        None,
+    )
 }
 
 fn kept_refresh_token(
@@ -124,10 +133,15 @@ fn kept_refresh_token(
     row: &Connection,
     client_id: &str,
 ) -> Option<crate::secret::RefreshToken> {
-    let sealed = row.sealed.as_deref().filter(|_| {
-        row.client_id == client_id && row.status == Status::Active
-    })?;
-    let plaintext = app.settings.keys.open(sealed, &row.key.place(Column::TokenData)).ok()?;
+    let sealed = row
+        .sealed
+        .as_deref()
+        .filter(|_| row.client_id == client_id && row.status == Status::Active)?;
+    let plaintext = app
+        .settings
+        .keys
+        .open(sealed, &row.key.place(Column::TokenData))
+        .ok()?;
     Credentials::from_plaintext(&plaintext)?.refresh_token
 }
 
@@ -150,7 +164,11 @@ async fn save_active(
         scopes_assumed: terms.scopes_assumed,
         expires_in: left(terms.expires_at),
         refresh_expires_in: left(terms.refresh_expires_at),
-        sealed: &keys.seal(&credentials.to_plaintext(), &key.place(Column::TokenData), app.fill),
+        sealed: &keys.seal(
+            &credentials.to_plaintext(),
+            &key.place(Column::TokenData),
+            app.fill,
+        ),
         key_id: keys.primary_id().to_string(),
         warning: unrefreshable.then_some("expires_without_refresh"),
     };
@@ -164,7 +182,10 @@ async fn save_pending(
     grant: &Grant,
 ) -> Result<bool, StoreError> {
     let place = key.place(Column::PendingTokenData);
-    let sealed = app.settings.keys.seal(&grant.to_plaintext(), &place, app.fill);
+    let sealed = app
+        .settings
+        .keys
+        .seal(&grant.to_plaintext(), &place, app.fill);
     let client_id = &grant.terms.client_id;
     write::save_pending(&app.store, key, subject, client_id, &sealed, TTL as f64).await
 }
@@ -188,7 +209,11 @@ pub async fn confirm(app: &App, connection: &Connection) -> Result<Connection, C
 /// The grant that waits for confirmation, if there is one and it opens.
 pub fn pending(app: &App, connection: &Connection) -> Option<Grant> {
     let place = connection.key.place(Column::PendingTokenData);
-    let plaintext = app.settings.keys.open(connection.pending.as_deref()?, &place).ok()?;
+    let plaintext = app
+        .settings
+        .keys
+        .open(connection.pending.as_deref()?, &place)
+        .ok()?;
     Grant::from_plaintext(&plaintext)
 }
 

@@ -46,8 +46,11 @@ pub async fn identify(
     let document = match definition.account.source {
         AccountSource::Oidc => match (&tokens.id_token, &definition.userinfo_endpoint) {
             (Some(token), _) => {
-                let expected =
-                    Expected { client_id: &provider.client.id, nonce, now: app.now() };
+                let expected = Expected {
+                    client_id: &provider.client.id,
+                    nonce,
+                    now: app.now(),
+                };
                 let claims =
                     id_token::verify(&app.http, &app.key_sets, definition, token, &expected)
                         .await?;
@@ -79,19 +82,31 @@ fn read(document: &Value, definition: &Definition) -> Identity {
         (Some(label), verified) => (label.as_str(), verified.as_deref()),
     };
     let trusted = verified.is_none_or(|pointer| {
-        document.pointer(pointer).is_some_and(|flag| *flag == true || *flag == "true")
+        document
+            .pointer(pointer)
+            .is_some_and(|flag| *flag == true || *flag == "true")
     });
     let label = text(label).filter(|_| trusted).or_else(|| subject.clone());
-    Identity { subject, label: label.unwrap_or_else(|| DEFAULT.to_owned()) }
+    Identity {
+        subject,
+        label: label.unwrap_or_else(|| DEFAULT.to_owned()),
+    }
 }
 
 async fn userinfo(app: &App, endpoint: &str, tokens: &TokenSet) -> Result<Value, IdentityError> {
     let request = http::Request::get(endpoint)
         .header(ACCEPT, "application/json")
-        .header(AUTHORIZATION, format!("Bearer {}", tokens.access_token.expose()))
+        .header(
+            AUTHORIZATION,
+            format!("Bearer {}", tokens.access_token.expose()),
+        )
         .body(Vec::new())
         .map_err(|_| IdentityError::Userinfo)?;
-    let answer = app.http.send(request, TIMEOUT).await.map_err(|_| IdentityError::Userinfo)?;
+    let answer = app
+        .http
+        .send(request, TIMEOUT)
+        .await
+        .map_err(|_| IdentityError::Userinfo)?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map_err(|_| IdentityError::Userinfo),
         _ => Err(IdentityError::Userinfo),
@@ -130,6 +145,9 @@ mod tests {
         let account = json!({"source": "token_response", "id": "/team/id", "label": "/team/name"});
         let found = identity(json!({"team": {"id": 7, "name": "Acme"}}), account);
 
-        assert_eq!((found.subject.as_deref(), found.label.as_str()), (Some("7"), "Acme"));
+        assert_eq!(
+            (found.subject.as_deref(), found.label.as_str()),
+            (Some("7"), "Acme")
+        );
     }
 }

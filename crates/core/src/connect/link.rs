@@ -73,12 +73,21 @@ pub fn create(
 
 /// Reads the token of a link for `provider`.
 pub fn open(app: &App, provider: &str, token: &SealedToken) -> Result<Link, LinkError> {
-    let sealed = URL_SAFE_NO_PAD.decode(token.expose()).map_err(|_| LinkError::Invalid)?;
-    let plaintext =
-        app.settings.keys.open(&sealed, &place()).map_err(|_| LinkError::Invalid)?;
+    let sealed = URL_SAFE_NO_PAD
+        .decode(token.expose())
+        .map_err(|_| LinkError::Invalid)?;
+    let plaintext = app
+        .settings
+        .keys
+        .open(&sealed, &place())
+        .map_err(|_| LinkError::Invalid)?;
     let link: Link = serde_json::from_slice(&plaintext).map_err(|_| LinkError::Invalid)?;
     if link.provider != provider {
         return Err(LinkError::Invalid);
     }
-    if link.expires_at <= app.now() { Err(LinkError::Expired) } else { Ok(link) }
+    if link.expires_at <= app.now() {
+        Err(LinkError::Expired)
+    } else {
+        Ok(link)
+    }
 }

@@ -71,7 +71,10 @@ pub fn verifier(definition: &Definition, fill: fn(&mut [u8])) -> Option<CodeVeri
 
 /// A fresh nonce where an id_token is asked for.
 pub fn nonce(scopes: &ScopeSet, fill: fn(&mut [u8])) -> Option<Nonce> {
-    scopes.iter().any(|scope| scope == "openid").then(|| Nonce::new(random(fill)))
+    scopes
+        .iter()
+        .any(|scope| scope == "openid")
+        .then(|| Nonce::new(random(fill)))
 }
 
 /// 256 random bits in base64url.
@@ -83,7 +86,9 @@ fn random(fill: fn(&mut [u8])) -> String {
 
 fn challenge(verifier: &CodeVerifier) -> String {
     let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
-    PkceCodeChallenge::from_code_verifier_sha256(&verifier).as_str().to_owned()
+    PkceCodeChallenge::from_code_verifier_sha256(&verifier)
+        .as_str()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -94,7 +99,10 @@ mod tests {
     fn ar01_the_challenge_is_that_of_rfc_7636_appendix_b() {
         let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
 
-        assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+        assert_eq!(
+            challenge(&verifier),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
     }
 
     #[test]

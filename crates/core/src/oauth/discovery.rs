@@ -27,15 +27,22 @@ pub async fn complete(
     name: &str,
     definition: &Definition,
 ) -> Result<Definition, DiscoveryError> {
-    let issuer = definition.issuer.as_deref().ok_or(DiscoveryError::Unavailable)?;
+    let issuer = definition
+        .issuer
+        .as_deref()
+        .ok_or(DiscoveryError::Unavailable)?;
     let metadata = fetch(http, issuer).await?;
     merge(name, definition, issuer, &metadata)
 }
 
 async fn fetch(http: &Http, issuer: &str) -> Result<Value, DiscoveryError> {
     for address in addresses(issuer) {
-        let Ok(request) = http::Request::get(address).body(Vec::new()) else { continue };
-        let Ok(answer) = http.send(request, TIMEOUT).await else { continue };
+        let Ok(request) = http::Request::get(address).body(Vec::new()) else {
+            continue;
+        };
+        let Ok(answer) = http.send(request, TIMEOUT).await else {
+            continue;
+        };
         if answer.status == 200
             && let Ok(metadata) = serde_json::from_slice(&answer.body)
         {
@@ -53,7 +60,9 @@ fn addresses(issuer: &str) -> Vec<String> {
     if let Ok(url) = url::Url::parse(issuer) {
         let origin = url.origin().ascii_serialization();
         let path = url.path().trim_end_matches('/');
-        addresses.push(format!("{origin}/.well-known/oauth-authorization-server{path}"));
+        addresses.push(format!(
+            "{origin}/.well-known/oauth-authorization-server{path}"
+        ));
     }
     addresses
 }
@@ -64,7 +73,12 @@ fn merge(
     issuer: &str,
     metadata: &Value,
 ) -> Result<Definition, DiscoveryError> {
-    let text = |member: &str| metadata.get(member).and_then(Value::as_str).map(str::to_owned);
+    let text = |member: &str| {
+        metadata
+            .get(member)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let lists = |member: &str, wanted: &str| {
         metadata
             .get(member)
@@ -86,7 +100,10 @@ fn merge(
     }
     let mut complete = definition.clone();
     for (member, name) in [
-        (&mut complete.authorization_endpoint, "authorization_endpoint"),
+        (
+            &mut complete.authorization_endpoint,
+            "authorization_endpoint",
+        ),
         (&mut complete.token_endpoint, "token_endpoint"),
         (&mut complete.revocation_endpoint, "revocation_endpoint"),
         (&mut complete.userinfo_endpoint, "userinfo_endpoint"),
@@ -101,7 +118,9 @@ fn merge(
         .and_then(Value::as_bool)
         .unwrap_or_default();
     complete.validate(name).map_err(|invalid| {
-        let first = invalid.first().map_or_else(String::new, |i| format!("{}: {}", i.field, i.message));
+        let first = invalid
+            .first()
+            .map_or_else(String::new, |i| format!("{}: {}", i.field, i.message));
         DiscoveryError::Unusable(format!("is not usable: {first}"))
     })?;
     if complete.authorization_endpoint.is_none() || complete.token_endpoint.is_none() {
@@ -138,7 +157,10 @@ mod tests {
     fn io01_endpoints_are_filled_in_from_the_issuers_document() {
         let definition = merged(document()).expect("usable");
 
-        assert_eq!(definition.token_endpoint.as_deref(), Some("https://id.acme.example/token"));
+        assert_eq!(
+            definition.token_endpoint.as_deref(),
+            Some("https://id.acme.example/token")
+        );
     }
 
     #[test]
@@ -151,7 +173,10 @@ mod tests {
         ] {
             let mut document = document();
             document[member] = value;
-            assert!(matches!(merged(document), Err(DiscoveryError::Unusable(_))), "{member}");
+            assert!(
+                matches!(merged(document), Err(DiscoveryError::Unusable(_))),
+                "{member}"
+            );
         }
     }
 

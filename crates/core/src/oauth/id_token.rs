@@ -149,12 +149,22 @@ async fn fetch(http: &Http, uri: &str) -> Result<JwkSet, IdTokenError> {
     let request = http::Request::get(uri)
         .body(Vec::new())
         .map_err(|_| IdTokenError::Keys(HttpError::Malformed))?;
-    let answer = http.send(request, TIMEOUT).await.map_err(IdTokenError::Keys)?;
+    let answer = http
+        .send(request, TIMEOUT)
+        .await
+        .map_err(IdTokenError::Keys)?;
     // A set may hold keys of kinds we do not know: those are left out, not fatal.
     let body: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| IdTokenError::Keys(HttpError::Interrupted))?;
-    let keys = body.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
-    let keys = keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
+    let keys = body
+        .get("keys")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let keys = keys
+        .into_iter()
+        .filter_map(|key| serde_json::from_value(key).ok())
+        .collect();
     Ok(JwkSet { keys })
 }
 
@@ -204,8 +214,11 @@ fn check(
 /// for the token's own tenant.
 fn issuer_fits(iss: Option<&str>, tid: Option<&str>, definition: &Definition) -> bool {
     let Some(iss) = iss else { return false };
-    let known: Vec<&String> =
-        definition.issuer.iter().chain(&definition.id_token_issuers).collect();
+    let known: Vec<&String> = definition
+        .issuer
+        .iter()
+        .chain(&definition.id_token_issuers)
+        .collect();
     known.is_empty()
         || known.into_iter().any(|issuer| match tid {
             Some(tid) => issuer.replace("{tid}", tid) == iss,

@@ -24,7 +24,9 @@ pub(super) enum Normalised {
 /// Reads a body: JSON first, else a form. Success is an access token and no error,
 /// whatever the HTTP status said: several providers answer errors with 200.
 pub(super) fn normalise(body: &[u8], definition: &Definition, now: DateTime<Utc>) -> Normalised {
-    let Some(answer) = parse(body) else { return Normalised::Unusable };
+    let Some(answer) = parse(body) else {
+        return Normalised::Unusable;
+    };
     if let Some(error) = error_of(&answer, definition) {
         return Normalised::Error(error);
     }
@@ -35,7 +37,9 @@ pub(super) fn normalise(body: &[u8], definition: &Definition, now: DateTime<Utc>
         },
         None => &answer,
     };
-    let Some(access_token) = text(tokens, "access_token") else { return Normalised::Unusable };
+    let Some(access_token) = text(tokens, "access_token") else {
+        return Normalised::Unusable;
+    };
     if !is_bearer(text(tokens, "token_type"), definition) {
         return Normalised::Unusable;
     }
@@ -87,11 +91,20 @@ fn parse(body: &[u8]) -> Option<Map<String, Value>> {
 fn error_of(answer: &Map<String, Value>, definition: &Definition) -> Option<String> {
     let known_dead = ["error", "status", "code"].into_iter().find_map(|member| {
         let value = answer.get(member)?.as_str()?;
-        definition.dead_grant_errors.iter().any(|dead| dead == value).then_some(value)
+        definition
+            .dead_grant_errors
+            .iter()
+            .any(|dead| dead == value)
+            .then_some(value)
     });
     let error = known_dead
         .or_else(|| answer.get("error").and_then(Value::as_str))
-        .or_else(|| answer.get("error").filter(|error| !error.is_null()).map(|_| "unknown_error"))
+        .or_else(|| {
+            answer
+                .get("error")
+                .filter(|error| !error.is_null())
+                .map(|_| "unknown_error")
+        })
         .or_else(|| (answer.get("ok") == Some(&Value::Bool(false))).then_some("unknown_error"))?;
     Some(code(error))
 }
@@ -106,13 +119,20 @@ pub(crate) fn code(error: &str) -> String {
 }
 
 fn text(object: &Map<String, Value>, member: &str) -> Option<String> {
-    object.get(member)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    object
+        .get(member)?
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }
 
 fn is_bearer(token_type: Option<String>, definition: &Definition) -> bool {
     token_type.is_none_or(|token_type| {
         token_type.eq_ignore_ascii_case("bearer")
-            || definition.bearer_token_types.iter().any(|t| t.eq_ignore_ascii_case(&token_type))
+            || definition
+                .bearer_token_types
+                .iter()
+                .any(|t| t.eq_ignore_ascii_case(&token_type))
     })
 }
 
@@ -122,7 +142,9 @@ fn seconds(value: &Value) -> Option<u64> {
         Value::String(text) => text.trim().parse::<f64>().ok()?,
         _ => return None,
     };
-    number.is_finite().then(|| number.clamp(0.0, MAX_EXPIRES_IN) as u64)
+    number
+        .is_finite()
+        .then(|| number.clamp(0.0, MAX_EXPIRES_IN) as u64)
 }
 
 fn scope_of(tokens: &Map<String, Value>) -> Option<ScopeSet> {
@@ -162,7 +184,10 @@ mod tests {
 
     fn definition(extra: Value) -> Definition {
         let mut value = json!({"display_name": "Test"});
-        value.as_object_mut().expect("object").extend(extra.as_object().expect("object").clone());
+        value
+            .as_object_mut()
+            .expect("object")
+            .extend(extra.as_object().expect("object").clone());
         serde_json::from_value(value).expect("definition")
     }
 
@@ -195,14 +220,18 @@ mod tests {
         ];
         for (written, expected) in cases {
             let body = json!({"access_token": "a", "expires_in": written}).to_string();
-            let read = tokens(read(&body)).get("expires_in").and_then(Value::as_u64);
+            let read = tokens(read(&body))
+                .get("expires_in")
+                .and_then(Value::as_u64);
             assert_eq!(read, expected, "{written}");
         }
     }
 
     #[test]
     fn ex05_a_form_answer_is_read_like_json() {
-        let read = tokens(read("access_token=a&scope=repo%2Cgist&token_type=bearer&expires_in=60"));
+        let read = tokens(read(
+            "access_token=a&scope=repo%2Cgist&token_type=bearer&expires_in=60",
+        ));
 
         assert_eq!(read["scope"], "repo gist");
         assert_eq!(read["expires_in"], 60);
@@ -219,14 +248,18 @@ mod tests {
             Normalised::Error("token_revoked".to_owned())
         );
         assert_eq!(
-            read_as(r#"{"status":"BAD_TOKEN"}"#, json!({"dead_grant_errors": ["BAD_TOKEN"]})),
+            read_as(
+                r#"{"status":"BAD_TOKEN"}"#,
+                json!({"dead_grant_errors": ["BAD_TOKEN"]})
+            ),
             Normalised::Error("BAD_TOKEN".to_owned())
         );
     }
 
     #[test]
     fn ex05_tokens_are_found_where_the_definition_says() {
-        let body = r#"{"ok":true,"team":{"id":"T1"},"authed_user":{"access_token":"a","scope":"x,y"}}"#;
+        let body =
+            r#"{"ok":true,"team":{"id":"T1"},"authed_user":{"access_token":"a","scope":"x,y"}}"#;
         let extra = json!({"token_response_path": "authed_user", "metadata": ["team"]});
         let read = tokens(read_as(body, extra));
 
@@ -250,8 +283,14 @@ mod tests {
     #[test]
     fn ex04_answers_without_a_bearer_token_are_unusable() {
         for body in [
-            "", "<html></html>", "[]", "null", "{}", r#"{"access_token":""}"#,
-            r#"{"access_token":"a","token_type":"mac"}"#, "<html a=b></html>",
+            "",
+            "<html></html>",
+            "[]",
+            "null",
+            "{}",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a","token_type":"mac"}"#,
+            "<html a=b></html>",
         ] {
             assert_eq!(read(body), Normalised::Unusable, "{body}");
         }
@@ -261,8 +300,14 @@ mod tests {
 
     #[test]
     fn an_empty_refresh_token_is_none() {
-        assert!(!tokens(read(r#"{"access_token":"a","refresh_token":""}"#)).contains_key("refresh_token"));
-        assert!(!tokens(read(r#"{"access_token":"a","refresh_token":null}"#)).contains_key("refresh_token"));
+        assert!(
+            !tokens(read(r#"{"access_token":"a","refresh_token":""}"#))
+                .contains_key("refresh_token")
+        );
+        assert!(
+            !tokens(read(r#"{"access_token":"a","refresh_token":null}"#))
+                .contains_key("refresh_token")
+        );
     }
 
     #[test]

@@ -49,8 +49,11 @@ pub async fn revoke(
 }
 
 fn says_invalid_token(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body)
-        .is_ok_and(|answer| answer.get("error").is_some_and(|error| error == "invalid_token"))
+    serde_json::from_slice::<Value>(body).is_ok_and(|answer| {
+        answer
+            .get("error")
+            .is_some_and(|error| error == "invalid_token")
+    })
 }
 
 fn request(
@@ -61,7 +64,10 @@ fn request(
 ) -> Option<http::Request<Vec<u8>>> {
     let revocation = &definition.revocation;
     let access = credentials.access_token.expose();
-    let refresh = credentials.refresh_token.as_ref().map(|token| token.expose());
+    let refresh = credentials
+        .refresh_token
+        .as_ref()
+        .map(|token| token.expose());
     let encode = |part: &str| byte_serialize(part.as_bytes()).collect::<String>();
 
     let mut builder = http::Request::builder().header(ACCEPT, "application/json");
@@ -70,7 +76,11 @@ fn request(
         RevocationMethod::Rfc7009 => {
             // The refresh token first: ending it ends the grant.
             members.push(("token", refresh.unwrap_or(access)));
-            let hint = if refresh.is_some() { "refresh_token" } else { "access_token" };
+            let hint = if refresh.is_some() {
+                "refresh_token"
+            } else {
+                "access_token"
+            };
             members.push(("token_type_hint", hint));
             (Method::POST, endpoint.to_owned())
         }
@@ -78,12 +88,16 @@ fn request(
             builder = builder.header(AUTHORIZATION, format!("Bearer {access}"));
             (Method::POST, endpoint.to_owned())
         }
-        RevocationMethod::DeleteTokenPath => {
-            (Method::DELETE, endpoint.replace("{token}", &encode(refresh?)))
-        }
+        RevocationMethod::DeleteTokenPath => (
+            Method::DELETE,
+            endpoint.replace("{token}", &encode(refresh?)),
+        ),
         RevocationMethod::DeleteAccessToken => {
             members.push(("access_token", access));
-            (Method::DELETE, endpoint.replace("{client_id}", &encode(&client.id)))
+            (
+                Method::DELETE,
+                endpoint.replace("{client_id}", &encode(&client.id)),
+            )
         }
         RevocationMethod::DeauthorizeAccount => {
             members.push(("client_id", &client.id));
@@ -109,14 +123,20 @@ fn request(
         _ => {}
     }
     let (content_type, body) = match revocation.body {
-        _ if members.is_empty() => return builder.method(method).uri(address).body(Vec::new()).ok(),
+        _ if members.is_empty() => {
+            return builder.method(method).uri(address).body(Vec::new()).ok();
+        }
         RequestBody::Form => (
             "application/x-www-form-urlencoded",
-            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish(),
+            url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(members)
+                .finish(),
         ),
         RequestBody::Json => {
-            let members: Map<String, Value> =
-                members.into_iter().map(|(n, v)| (n.to_owned(), v.into())).collect();
+            let members: Map<String, Value> = members
+                .into_iter()
+                .map(|(n, v)| (n.to_owned(), v.into()))
+                .collect();
             ("application/json", Value::Object(members).to_string())
         }
     };

@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 section 3.2): exchanging a code, refreshing, and
 //! what the answers mean for the connection.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,8 +13,9 @@ use oauth2::basic::{
     BasicTokenType,
 };
 use oauth2::{
-    AuthType, Client, ClientId, EndpointNotSet, EndpointSet, ExtraTokenFields, PkceCodeVerifier,
-    RequestTokenError, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    AsyncHttpClient, AuthType, Client, ClientId, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    PkceCodeVerifier, RequestTokenError, StandardRevocableToken, StandardTokenResponse,
+    TokenResponse, TokenUrl,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -106,7 +108,13 @@ pub async fn exchange(
     for (name, value) in &definition.token_params {
         request = request.add_extra_param(name, value);
     }
-    let answer = request.request_async(&|request| send(http, definition, request, now)).await;
+    let answer = request
+        .request_async(&Endpoint {
+            http,
+            definition,
+            now,
+        })
+        .await;
     read(answer, definition, now)
 }
 
@@ -128,7 +136,13 @@ pub async fn refresh(
     for (name, value) in &definition.token_params {
         request = request.add_extra_param(name, value);
     }
-    let answer = request.request_async(&|request| send(http, definition, request, now)).await;
+    let answer = request
+        .request_async(&Endpoint {
+            http,
+            definition,
+            now,
+        })
+        .await;
     read(answer, definition, now)
 }
 
@@ -176,12 +190,20 @@ fn client(
     definition: &Definition,
     registration: &Registration,
 ) -> Result<ProtocolClient, TokenEndpointError> {
-    let unusable = |reason: &str| TokenEndpointError::Refused { error: reason.to_owned(), status: 0 };
-    let endpoint = definition.token_endpoint.clone().ok_or_else(|| unusable("no_token_endpoint"))?;
+    let unusable = |reason: &str| TokenEndpointError::Refused {
+        error: reason.to_owned(),
+        status: 0,
+    };
+    let endpoint = definition
+        .token_endpoint
+        .clone()
+        .ok_or_else(|| unusable("no_token_endpoint"))?;
     let endpoint = TokenUrl::new(endpoint).map_err(|_| unusable("malformed_token_endpoint"))?;
     let auth_type = match definition.token_endpoint_auth_method {
         ClientAuthentication::ClientSecretBasic => AuthType::BasicAuth,
-        ClientAuthentication::ClientSecretPost | ClientAuthentication::None => AuthType::RequestBody,
+        ClientAuthentication::ClientSecretPost | ClientAuthentication::None => {
+            AuthType::RequestBody
+        }
         // Its key format comes with the providers that need it.
         ClientAuthentication::ClientSecretEs256Jwt => {
             return Err(unusable("client_secret_es256_jwt_unsupported"));
@@ -196,6 +218,24 @@ fn client(
     Ok(client)
 }
 
+/// The token endpoint as the protocol's HTTP client: it is given RFC 6749 requests and
+/// gives RFC 6749 answers, whatever goes over the wire.
+struct Endpoint<'a> {
+    http: &'a Http,
+    definition: &'a Definition,
+    now: DateTime<Utc>,
+}
+
+impl<'c> AsyncHttpClient<'c> for Endpoint<'_> {
+    type Error = ExchangeError;
+    type Future =
+        Pin<Box<dyn Future<Output = Result<oauth2::HttpResponse, ExchangeError>> + Send + 'c>>;
+
+    fn call(&'c self, request: oauth2::HttpRequest) -> Self::Future {
+        Box::pin(send(self.http, self.definition, request, self.now))
+    }
+}
+
 /// Sends a token request the way the definition wants it and hands back the answer
 /// in the shape of RFC 6749.
 async fn send(
@@ -207,9 +247,10 @@ async fn send(
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     for (name, value) in &definition.token_headers {
-        if let (Ok(name), Ok(value)) =
-            (name.parse::<http::HeaderName>(), HeaderValue::from_str(value))
-        {
+        if let (Ok(name), Ok(value)) = (
+            name.parse::<http::HeaderName>(),
+            HeaderValue::from_str(value),
+        ) {
             headers.insert(name, value);
         }
     }
@@ -270,7 +311,9 @@ fn meaning(error: String, status: u16, definition: &Definition) -> TokenEndpoint
         return TokenEndpointError::DeadGrant { error };
     }
     match error.as_str() {
-        "invalid_client" | "unauthorized_client" | "deleted_client"
+        "invalid_client"
+        | "unauthorized_client"
+        | "deleted_client"
         | "incorrect_client_credentials" => TokenEndpointError::ClientRefused { error },
         "temporarily_unavailable" | "server_error" | "internal_failure" | "slow_down" => {
             TokenEndpointError::Unavailable {
@@ -286,7 +329,14 @@ fn meaning(error: String, status: u16, definition: &Definition) -> TokenEndpoint
 }
 
 fn retry_after(answer: &Answer) -> Option<u64> {
-    answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    answer
+        .headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn read(
@@ -318,13 +368,17 @@ fn read(
     let extra = answer.extra_fields();
     Ok(TokenSet {
         access_token: AccessToken::new(answer.access_token().secret()),
-        refresh_token: answer.refresh_token().map(|token| RefreshToken::new(token.secret())),
+        refresh_token: answer
+            .refresh_token()
+            .map(|token| RefreshToken::new(token.secret())),
         expires_in: answer
             .expires_in()
             .map(|life| life.as_secs())
             .or(definition.default_expires_in.map(u64::from)),
         refresh_token_expires_in: extra.refresh_token_expires_in,
-        scope: answer.scopes().map(|scopes| scopes.iter().map(|s| s.as_str()).collect()),
+        scope: answer
+            .scopes()
+            .map(|scopes| scopes.iter().map(|s| s.as_str()).collect()),
         id_token: extra.id_token.clone().map(IdToken::new),
         metadata: extra.metadata.clone(),
         requested_at: now,

@@ -8,7 +8,10 @@ use super::{Store, StoreError};
 /// Whether a link was completed before.
 pub async fn is_completed(store: &Store, id: Uuid) -> Result<bool, StoreError> {
     store
-        .read("select 1 from completed_links where id = $1", &[(&id, Type::UUID)])
+        .read(
+            "select 1 from completed_links where id = $1",
+            &[(&id, Type::UUID)],
+        )
         .await
         .map(|rows| !rows.is_empty())
 }

@@ -45,8 +45,15 @@ pub struct DatabaseUrl {
 
 /// The parameters that our client understands; hosted databases add others for other clients.
 const KNOWN: [&str; 9] = [
-    "application_name", "channel_binding", "connect_timeout", "host", "hostaddr", "options",
-    "port", "target_session_attrs", "user",
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "host",
+    "hostaddr",
+    "options",
+    "port",
+    "target_session_attrs",
+    "user",
 ];
 
 impl DatabaseUrl {
@@ -58,16 +65,28 @@ impl DatabaseUrl {
             return Err(DatabaseUrlError::Malformed);
         }
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        let sslmode = pairs.iter().find(|(name, _)| name == "sslmode").map(|(_, mode)| mode.clone());
-        let known = pairs.into_iter().filter(|(name, _)| KNOWN.contains(&name.as_str()));
+        let sslmode = pairs
+            .iter()
+            .find(|(name, _)| name == "sslmode")
+            .map(|(_, mode)| mode.clone());
+        let known = pairs
+            .into_iter()
+            .filter(|(name, _)| KNOWN.contains(&name.as_str()));
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(known)
             .finish()
             // tokio-postgres percent-decodes and takes `+` literally.
             .replace('+', "%20");
-        url.set_query(Some(&query).filter(|query| !query.is_empty()).map(String::as_str));
+        url.set_query(
+            Some(&query)
+                .filter(|query| !query.is_empty())
+                .map(String::as_str),
+        );
 
-        let mut config: Config = url.as_str().parse().map_err(|_| DatabaseUrlError::Malformed)?;
+        let mut config: Config = url
+            .as_str()
+            .parse()
+            .map_err(|_| DatabaseUrlError::Malformed)?;
         if config.get_hosts().is_empty() {
             return Err(DatabaseUrlError::Malformed);
         }
@@ -95,7 +114,11 @@ impl DatabaseUrl {
             config.application_name("grantkeep");
         }
         config.tcp_user_timeout(Duration::from_secs(10));
-        Ok(Self { config, verification, certificates })
+        Ok(Self {
+            config,
+            verification,
+            certificates,
+        })
     }
 
     /// How far the server's identity is checked.
@@ -143,11 +166,23 @@ mod tests {
     fn ls02_a_remote_server_has_to_prove_itself_unless_the_url_says_otherwise() {
         for (url, expected) in [
             ("postgres://u:p@db.example/d", Verification::VerifyFull),
-            ("postgresql://u:p@db.example/d?sslmode=require", Verification::Require),
-            ("postgres://u:p@db.example/d?sslmode=verify-ca", Verification::VerifyCa),
-            ("postgres://u:p@db.example/d?sslmode=disable", Verification::Disable),
+            (
+                "postgresql://u:p@db.example/d?sslmode=require",
+                Verification::Require,
+            ),
+            (
+                "postgres://u:p@db.example/d?sslmode=verify-ca",
+                Verification::VerifyCa,
+            ),
+            (
+                "postgres://u:p@db.example/d?sslmode=disable",
+                Verification::Disable,
+            ),
             ("postgres://u:p@127.0.0.1/d", Verification::Prefer),
-            ("postgres://u:p@localhost/d?sslmode=verify-full", Verification::VerifyFull),
+            (
+                "postgres://u:p@localhost/d?sslmode=verify-full",
+                Verification::VerifyFull,
+            ),
         ] {
             assert_eq!(verification(url), Ok(expected), "{url}");
         }
@@ -166,7 +201,13 @@ mod tests {
 
     #[test]
     fn what_is_no_postgres_url_is_refused() {
-        for url in ["", "mysql://u@h/d", "db.example", "postgres://", "host=db user=u"] {
+        for url in [
+            "",
+            "mysql://u@h/d",
+            "db.example",
+            "postgres://",
+            "host=db user=u",
+        ] {
             assert_eq!(verification(url), Err(DatabaseUrlError::Malformed), "{url}");
         }
         assert_eq!(

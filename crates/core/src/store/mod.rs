@@ -13,7 +13,9 @@ mod tls;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -52,7 +54,9 @@ pub struct Store {
 impl Store {
     /// Opens nothing yet.
     pub fn new(url: &DatabaseUrl) -> Result<Self, DatabaseUrlError> {
-        let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let fast = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
         let manager = Manager::from_config(url.config(), tls::connector(url)?, fast);
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
@@ -102,7 +106,9 @@ impl Store {
             Err(_) => {
                 // Its state is unknown: it must not go back into the pool.
                 drop(Object::take(connection));
-                Err(Failure::Other(StoreError::Unavailable("no answer in time".to_owned())))
+                Err(Failure::Other(StoreError::Unavailable(
+                    "no answer in time".to_owned(),
+                )))
             }
         }
     }
@@ -148,9 +154,9 @@ impl Failure {
             _ if code.starts_with("08") || code.starts_with("57") || code.starts_with("53") => {
                 Self::Other(StoreError::Unavailable(format!("SQLSTATE {code}")))
             }
-            _ if code.starts_with("28") || code == "3D000" => {
-                Self::Other(StoreError::Unavailable(format!("it refused the login, SQLSTATE {code}")))
-            }
+            _ if code.starts_with("28") || code == "3D000" => Self::Other(StoreError::Unavailable(
+                format!("it refused the login, SQLSTATE {code}"),
+            )),
             _ => Self::Other(StoreError::Refused(code)),
         }
     }

@@ -106,7 +106,10 @@ impl Connection {
             key: RowKey {
                 id: ConnectionId(row.get(0)),
                 provider: row.get(1),
-                owner: Owner { workspace: row.get(2), actor: row.get(3) },
+                owner: Owner {
+                    workspace: row.get(2),
+                    actor: row.get(3),
+                },
                 account: row.get(4),
             },
             subject: row.get(5),
@@ -180,10 +183,7 @@ pub async fn find(
 }
 
 /// One connection, if it is there.
-pub async fn find_by_id(
-    store: &Store,
-    id: ConnectionId,
-) -> Result<Option<Connection>, StoreError> {
+pub async fn find_by_id(store: &Store, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
     let rows = store
         .read(
             &format!("select {COLUMNS} from oauth_tokens where id = $1 and {NOT_FORGOTTEN}"),
@@ -255,7 +255,13 @@ pub async fn shares_grant(
                 (&connection.key.id.0, Type::UUID),
                 (&pattern, Type::TEXT),
                 (&connection.client_id, Type::TEXT),
-                (&connection.subject.as_ref().unwrap_or(&connection.key.account), Type::TEXT),
+                (
+                    &connection
+                        .subject
+                        .as_ref()
+                        .unwrap_or(&connection.key.account),
+                    Type::TEXT,
+                ),
             ],
         )
         .await
@@ -276,6 +282,9 @@ pub async fn summary(
         )
         .await?;
     let counts = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let oldest = rows.iter().filter_map(|row| row.get::<_, Option<DateTime<Utc>>>(2)).min();
+    let oldest = rows
+        .iter()
+        .filter_map(|row| row.get::<_, Option<DateTime<Utc>>>(2))
+        .min();
     Ok((counts, oldest))
 }

@@ -20,7 +20,11 @@ pub async fn insert(
                                 where expires_at < now() limit 100 for update skip locked))
              insert into pending_authorizations (id, state_hash, expires_at)
              values ($1, $2, now() + make_interval(secs => $3))",
-            &[(&id, Type::UUID), (&state_hash, Type::BYTEA), (&seconds, Type::FLOAT8)],
+            &[
+                (&id, Type::UUID),
+                (&state_hash, Type::BYTEA),
+                (&seconds, Type::FLOAT8),
+            ],
         )
         .await
         .map(drop)

@@ -31,14 +31,19 @@ const CHANGED: &str = "GK001";
 
 /// Creates what is missing; one round trip.
 pub async fn ensure(store: &Store) -> Result<(), StoreError> {
-    let connection = store.connection().await.map_err(super::Failure::into_error)?;
+    let connection = store
+        .connection()
+        .await
+        .map_err(super::Failure::into_error)?;
     let batch = batch();
     match tokio::time::timeout(TIMEOUT * 4, connection.batch_execute(&batch)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(explain(&error)),
         Err(_) => {
             drop(deadpool_postgres::Object::take(connection));
-            Err(StoreError::Unavailable("the tables were not created in time".to_owned()))
+            Err(StoreError::Unavailable(
+                "the tables were not created in time".to_owned(),
+            ))
         }
     }
 }
@@ -75,7 +80,11 @@ fn batch() -> String {
 
 fn checksum(sql: &str) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
-    digest(&SHA256, sql.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, sql.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn explain(error: &tokio_postgres::Error) -> StoreError {
@@ -110,7 +119,11 @@ mod tests {
         for (index, migration) in MIGRATIONS.iter().enumerate() {
             let version = index as i32 + 1;
             assert_eq!(migration.version, version);
-            assert!(migration.name.starts_with(&format!("V{version}__")), "{}", migration.name);
+            assert!(
+                migration.name.starts_with(&format!("V{version}__")),
+                "{}",
+                migration.name
+            );
             assert!(!migration.sql.contains("$migration$"), "{}", migration.name);
         }
     }

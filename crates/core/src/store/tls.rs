@@ -43,7 +43,11 @@ fn verifier(
     let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
         .build()
         .map_err(|_| DatabaseUrlError::Certificate)?;
-    Ok(if checks_name { webpki } else { Arc::new(AnyName(webpki)) })
+    Ok(if checks_name {
+        webpki
+    } else {
+        Arc::new(AnyName(webpki))
+    })
 }
 
 fn roots(url: &DatabaseUrl) -> Result<RootCertStore, DatabaseUrlError> {
@@ -55,9 +59,15 @@ fn roots(url: &DatabaseUrl) -> Result<RootCertStore, DatabaseUrlError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|_| DatabaseUrlError::Certificate)?;
-        roots.add(certificate).map_err(|_| DatabaseUrlError::Certificate)?;
+        roots
+            .add(certificate)
+            .map_err(|_| DatabaseUrlError::Certificate)?;
     }
-    if roots.is_empty() { Err(DatabaseUrlError::Certificate) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(DatabaseUrlError::Certificate)
+    } else {
+        Ok(roots)
+    }
 }
 
 /// `sslmode=require`: encrypted, the other side unchecked.
@@ -114,7 +124,10 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
+        match self
+            .0
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp, now)
+        {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

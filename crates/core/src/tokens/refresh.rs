@@ -11,8 +11,8 @@ use super::{TokenError, Usable, open};
 use crate::app::App;
 use crate::connection::Column;
 use crate::credentials::Credentials;
-use crate::oauth::token::{self, TIMEOUT, TokenEndpointError, TokenSet};
 use crate::oauth::revocation;
+use crate::oauth::token::{self, TIMEOUT, TokenEndpointError, TokenSet};
 use crate::provider::Provider;
 use crate::store::StoreError;
 use crate::store::oauth_tokens::lease::{self, Failed, Lease};
@@ -47,14 +47,20 @@ pub(super) async fn refresh(
             return without_refresh_token(app, current, rejected).await;
         }
         let serves = current.connection.times().is_usable() && !rejected;
-        let waiting = current.connection.retry_at.filter(|at| *at > current.connection.now);
+        let waiting = current
+            .connection
+            .retry_at
+            .filter(|at| *at > current.connection.now);
         if let Some(retry_at) = waiting {
             if serves {
                 return Ok(current);
             }
             let wait = (retry_at - current.connection.now).num_seconds().max(0) as u64 + 1;
             return Err(TokenError::ProviderUnavailable {
-                reason: format!("the last refresh failed ({})", error_of(&current.connection)),
+                reason: format!(
+                    "the last refresh failed ({})",
+                    error_of(&current.connection)
+                ),
                 retry_after: wait,
             });
         }
@@ -77,11 +83,15 @@ pub(super) async fn refresh(
         }
         sleep(pause.next(app)).await;
         let id = current.connection.key.id;
-        let row = oauth_tokens::find_by_id(&app.store, id).await?.ok_or(TokenError::NotConnected)?;
+        let row = oauth_tokens::find_by_id(&app.store, id)
+            .await?
+            .ok_or(TokenError::NotConnected)?;
         let limited = rejected && !row.leased && row.version == seen && row.retry_at.is_none();
         current = open(app, row)?;
         if current.connection.version != seen
-            && !current.credentials.is_stale(&current.connection.times(), provider.configured())
+            && !current
+                .credentials
+                .is_stale(&current.connection.times(), provider.configured())
         {
             return Ok(current);
         }
@@ -128,7 +138,9 @@ async fn die(app: &App, current: Usable, reason: &str) -> Result<Usable, TokenEr
         tracing::warn!(connection_id = %id, %provider, reason, "reauthorization required");
     }
     // Whatever the row says now: the death, or the winner's token set.
-    let row = oauth_tokens::find_by_id(&app.store, id).await?.ok_or(TokenError::NotConnected)?;
+    let row = oauth_tokens::find_by_id(&app.store, id)
+        .await?
+        .ok_or(TokenError::NotConnected)?;
     open(app, row)
 }
 
@@ -143,7 +155,11 @@ async fn lead(
     let id = current.connection.key.id;
     let mut lost = lease.abandoned || error_of(&current.connection) == RESPONSE_LOST;
     let mut answer = ask(app, provider, &current).await;
-    if let Err(TokenEndpointError::Unavailable { outcome_unknown, retry_after: None, .. }) = &answer
+    if let Err(TokenEndpointError::Unavailable {
+        outcome_unknown,
+        retry_after: None,
+        ..
+    }) = &answer
     {
         // Safe for every kind of refresh token: where it is single-use, asking again at
         // once is the only chance to learn what became of it.
@@ -155,14 +171,21 @@ async fn lead(
         Ok(tokens) => save(app, provider, current, tokens).await,
         Err(TokenEndpointError::DeadGrant { error }) => {
             let single_use = provider.configured().refresh_tokens == RefreshTokens::SingleUse;
-            let reason = if lost && single_use { "rotation_response_lost" } else { &error };
+            let reason = if lost && single_use {
+                "rotation_response_lost"
+            } else {
+                &error
+            };
             die(app, current, reason).await
         }
         Err(error) => {
             let failures = current.connection.refresh_failures;
             let (code, retry_in) = failure(app, &error, failures);
             tracing::warn!(connection_id = %id, provider = %provider.name, code, %error, "refresh failed");
-            let failed = Failed { error: &code, retry_in };
+            let failed = Failed {
+                error: &code,
+                retry_in,
+            };
             let recorded = lease::record_failure(&app.store, id, lease, &failed).await;
             if serves {
                 return Ok(current);
@@ -185,20 +208,32 @@ async fn ask(
     provider: &Provider,
     current: &Usable,
 ) -> Result<TokenSet, TokenEndpointError> {
-    let definition = provider.definition(&app.http).await.map_err(|error| {
-        TokenEndpointError::Unavailable {
-            reason: error.to_string(),
-            status: None,
-            retry_after: None,
-            outcome_unknown: false,
-        }
-    })?;
+    let definition =
+        provider
+            .definition(&app.http)
+            .await
+            .map_err(|error| TokenEndpointError::Unavailable {
+                reason: error.to_string(),
+                status: None,
+                retry_after: None,
+                outcome_unknown: false,
+            })?;
     let Some(refresh_token) = &current.credentials.refresh_token else {
-        return Err(TokenEndpointError::DeadGrant { error: "no_refresh_token".to_owned() });
+        return Err(TokenEndpointError::DeadGrant {
+            error: "no_refresh_token".to_owned(),
+        });
     };
     let scopes = &current.connection.scopes;
     let client = &provider.client;
-    token::refresh(&app.http, definition, client, refresh_token, scopes, app.now()).await
+    token::refresh(
+        &app.http,
+        definition,
+        client,
+        refresh_token,
+        scopes,
+        app.now(),
+    )
+    .await
 }
 
 /// What goes into `refresh_error`, and the seconds until the next attempt.
@@ -206,8 +241,16 @@ fn failure(app: &App, error: &TokenEndpointError, failures: i32) -> (String, f64
     const MAX: f64 = 300.0;
     let backoff = (2_f64.powi(failures.clamp(0, 10))).min(MAX) * jitter(app);
     match error {
-        TokenEndpointError::Unavailable { retry_after, outcome_unknown, .. } => {
-            let code = if *outcome_unknown { RESPONSE_LOST } else { "provider_unavailable" };
+        TokenEndpointError::Unavailable {
+            retry_after,
+            outcome_unknown,
+            ..
+        } => {
+            let code = if *outcome_unknown {
+                RESPONSE_LOST
+            } else {
+                "provider_unavailable"
+            };
             let asked = retry_after.map_or(0.0, |seconds| seconds.min(3600) as f64);
             (code.to_owned(), backoff.max(asked))
         }
@@ -227,9 +270,10 @@ fn refused(error: TokenEndpointError, retry_in: f64) -> TokenError {
         TokenEndpointError::DeadGrant { error } => {
             TokenError::ProviderRefused { error, status: 400 }
         }
-        TokenEndpointError::Unavailable { reason, .. } => {
-            TokenError::ProviderUnavailable { reason, retry_after: retry_in.ceil() as u64 }
-        }
+        TokenEndpointError::Unavailable { reason, .. } => TokenError::ProviderUnavailable {
+            reason,
+            retry_after: retry_in.ceil() as u64,
+        },
     }
 }
 
@@ -241,13 +285,19 @@ async fn save(
     current: Usable,
     tokens: TokenSet,
 ) -> Result<Usable, TokenError> {
-    let Usable { connection, credentials: old, .. } = current;
+    let Usable {
+        connection,
+        credentials: old,
+        ..
+    } = current;
     let until = |seconds: Option<u64>| {
         let seconds = i64::try_from(seconds?).ok()?;
         Some(tokens.requested_at + TimeDelta::seconds(seconds))
     };
-    let (expires_at, refresh_expires_at) =
-        (until(tokens.expires_in), until(tokens.refresh_token_expires_in));
+    let (expires_at, refresh_expires_at) = (
+        until(tokens.expires_in),
+        until(tokens.refresh_token_expires_in),
+    );
     let scopes = tokens.scope.clone();
     let rotated = tokens.refresh_token.is_some();
     let credentials = old.refreshed(tokens);
@@ -269,7 +319,11 @@ async fn save(
             tracing::info!(connection_id = %id, provider = %provider.name, "refreshed");
             let mut connection = kept.as_connection(app.now());
             connection.version = version;
-            Ok(Usable { connection, credentials, persisted: true })
+            Ok(Usable {
+                connection,
+                credentials,
+                persisted: true,
+            })
         }
         // Reconnected or disconnected meanwhile: what is there now counts.
         Ok(None) => match oauth_tokens::find_by_id(&app.store, id).await? {
@@ -285,7 +339,11 @@ async fn save(
             tracing::error!(connection_id = %id, provider = %provider.name, %error, "refreshed but not saved");
             let connection = kept.as_connection(app.now());
             app.unsaved.keep(kept);
-            Ok(Usable { connection, credentials, persisted: false })
+            Ok(Usable {
+                connection,
+                credentials,
+                persisted: false,
+            })
         }
     }
 }
@@ -319,7 +377,10 @@ struct Pause {
 
 impl Pause {
     fn new() -> Self {
-        Self { next: Duration::from_millis(40), rounds: 0 }
+        Self {
+            next: Duration::from_millis(40),
+            rounds: 0,
+        }
     }
 
     fn next(&mut self, app: &App) -> Duration {

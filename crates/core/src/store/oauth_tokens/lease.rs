@@ -52,7 +52,10 @@ pub async fn claim(
             ],
         )
         .await?;
-    Ok(rows.first().map(|row| Lease { id: holder, abandoned: row.get(0) }))
+    Ok(rows.first().map(|row| Lease {
+        id: holder,
+        abandoned: row.get(0),
+    }))
 }
 
 /// A refreshed token set, sealed for its row.
@@ -188,7 +191,11 @@ pub async fn mark_dead(
                         workspace_id, actor_id, account, jsonb_build_object('reason', $3::text)
                    from dead)
              select id from dead",
-            &[(&id.0, Type::UUID), (&seen, Type::INT8), (&reason, Type::TEXT)],
+            &[
+                (&id.0, Type::UUID),
+                (&seen, Type::INT8),
+                (&reason, Type::TEXT),
+            ],
         )
         .await?;
     Ok(!rows.is_empty())

@@ -168,7 +168,11 @@ pub async fn delete(
                         jsonb_build_object('revoked', $2::bool, 'reason', $3::text)
                    from gone)
              select id from gone",
-            &[(&id.0, Type::UUID), (&revoked, Type::BOOL), (&reason, Type::TEXT)],
+            &[
+                (&id.0, Type::UUID),
+                (&revoked, Type::BOOL),
+                (&reason, Type::TEXT),
+            ],
         )
         .await?;
     Ok(!rows.is_empty())

@@ -1,0 +1,193 @@
+//! Who calls, and what each may do: a service key, or the session of a browser's user.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::header::{AUTHORIZATION, HeaderValue, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+
+use grantkeep_core::App;
+use grantkeep_core::connection::Owner;
+use grantkeep_core::secret::SessionToken;
+use grantkeep_core::service_key::{Permission, ServiceKey as Key};
+use grantkeep_core::session::Session;
+
+use crate::extract::{Query, cookie};
+use crate::problem::{Code, Problem};
+use crate::service::Instance;
+
+/// Query parameters that people put credentials into. A URL ends up in logs.
+const CREDENTIAL_PARAMETERS: [&str; 4] = ["access_token", "api_key", "apikey", "service_key"];
+
+/// Name of the session cookie; browsers refuse the prefix without https.
+pub fn session_cookie(app: &App) -> &'static str {
+    match app.settings.public_url.is_secure() {
+        true => "__Host-grantkeep_session",
+        false => "grantkeep_session",
+    }
+}
+
+/// The caller's service key.
+#[derive(Clone, Debug)]
+pub struct ServiceKey(pub Key);
+
+impl ServiceKey {
+    /// Refuses a key that may not do this in this workspace.
+    pub fn require(&self, permission: Permission, workspace: &str) -> Result<(), Problem> {
+        if !self.0.reaches(workspace) {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "this service key is for another workspace: pass its own as `workspace`",
+            ));
+        }
+        self.require_permission(permission)
+    }
+
+    /// Refuses a key that may not do this anywhere.
+    pub fn require_permission(&self, permission: Permission) -> Result<(), Problem> {
+        if self.0.permits(permission) {
+            return Ok(());
+        }
+        let detail = format!(
+            "this service key lacks the permission {}",
+            permission.name()
+        );
+        Err(Problem::new(Code::Forbidden, detail))
+    }
+}
+
+impl FromRequestParts<Instance> for ServiceKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Instance) -> Result<Self, Problem> {
+        let bearer = bearer(parts)?;
+        bearer
+            .and_then(|key| state.app.settings.service_keys.find(key))
+            .map(|key| Self(key.clone()))
+            .ok_or_else(|| {
+                Problem::unauthorized("a service key is needed: Authorization: Bearer …")
+            })
+    }
+}
+
+impl OptionalFromRequestParts<Instance> for ServiceKey {
+    type Rejection = Problem;
+
+    /// Absent without an `Authorization` header; a wrong key is refused all the same.
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Instance,
+    ) -> Result<Option<Self>, Problem> {
+        if parts.headers.contains_key(AUTHORIZATION) {
+            let key = <Self as FromRequestParts<Instance>>::from_request_parts(parts, state);
+            return key.await.map(Some);
+        }
+        Ok(None)
+    }
+}
+
+/// A service key, or a session.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Another serverless endpoint.
+    Key(ServiceKey),
+    /// A browser's user, for their own connections.
+    Session(Session),
+}
+
+impl FromRequestParts<Instance> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Instance) -> Result<Self, Problem> {
+        let app = &state.app;
+        let by_cookie = cookie(&parts.headers, session_cookie(app));
+        let Some(bearer) = bearer(parts)? else {
+            let session = by_cookie
+                .and_then(|token| session(app, token))
+                .ok_or_else(|| Problem::unauthorized("a session or a service key is needed"))?;
+            require_same_origin(app, &parts.method, &parts.headers)?;
+            return Ok(Self::Session(session));
+        };
+        if by_cookie.is_some() {
+            return Err(Problem::invalid(
+                "Authorization",
+                "send either the header or the session cookie, not both",
+            ));
+        }
+        if let Some(key) = app.settings.service_keys.find(bearer) {
+            return Ok(Self::Key(ServiceKey(key.clone())));
+        }
+        session(app, bearer)
+            .map(Self::Session)
+            .ok_or_else(|| Problem::unauthorized("a session or a service key is needed"))
+    }
+}
+
+/// A live session of ours.
+pub fn session(app: &App, token: &str) -> Option<Session> {
+    app.settings
+        .sessions
+        .as_ref()?
+        .verify(&SessionToken::new(token), app.now())
+}
+
+/// The session of the browser, from its cookie.
+pub fn browser_session(app: &App, headers: &HeaderMap) -> Option<Session> {
+    session(app, cookie(headers, session_cookie(app))?)
+}
+
+/// Refuses a change that a page of somebody else could have caused: with a cookie, the
+/// browser must say that one of our origins asks.
+pub fn require_same_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    if method.is_safe() {
+        return Ok(());
+    }
+    let origin = headers.get(ORIGIN).map(HeaderValue::to_str);
+    match origin {
+        Some(Ok(origin)) if app.settings.origins.contains(origin) => Ok(()),
+        _ => Err(Problem::new(
+            Code::Forbidden,
+            "the Origin header must be PUBLIC_URL or one of RETURN_TO_ORIGINS",
+        )),
+    }
+}
+
+/// The bearer token of the request, if it carries one; exactly one way to show it.
+fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
+    let query = Query::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    if CREDENTIAL_PARAMETERS.iter().any(|name| query.has(name)) {
+        return Err(Problem::new(
+            Code::InvalidRequest,
+            "a credential in the URL ends up in logs: replace it, and send the new one as \
+             Authorization: Bearer …",
+        ));
+    }
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Problem::invalid("Authorization", "is given more than once"));
+    }
+    let unusable = || Problem::unauthorized("Authorization must be: Bearer …");
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(unusable)?;
+    match scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() {
+        true => Ok(Some(token.trim())),
+        false => Err(unusable()),
+    }
+}
+
+/// Whose connections a caller means by `workspace` and `actor`: a session only its own.
+pub fn owner_of(
+    caller: &Caller,
+    workspace: Option<&str>,
+    actor: Option<&str>,
+) -> Result<Owner, Problem> {
+    match caller {
+        Caller::Session(session) => Ok(session.owner.clone()),
+        Caller::Key(_) => Ok(Owner::new(workspace, actor)?),
+    }
+}

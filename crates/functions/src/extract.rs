@@ -1,0 +1,178 @@
+//! What handlers take from a request; everything that does not fit is a [`Problem`].
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Code, Problem};
+
+/// The most that is read of a request's body, in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The query as pairs, in order. Hosts add the route's own parameters to it, so
+/// unknown names are normal.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query or a form.
+    pub fn parse(text: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// A parameter that may be given once; an empty one counts as absent.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str());
+        let first = values.next();
+        match values.next() {
+            Some(_) => Err(Problem::invalid(name, "is given more than once")),
+            None => Ok(first.filter(|value| !value.is_empty())),
+        }
+    }
+
+    /// Whether a parameter is there at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Every pair.
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self::parse(
+            parts.uri.query().unwrap_or_default().as_bytes(),
+        ))
+    }
+}
+
+/// One parameter of the path, percent-decoded.
+pub struct Path(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::<String>::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Problem::invalid("path", "is not valid UTF-8"))
+    }
+}
+
+/// A JSON body with its content type.
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !has_type(request.headers(), "application/json") {
+            return Err(Problem::invalid("Content-Type", "must be application/json")
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        let body = body(request).await?;
+        let mut reader = serde_json::Deserializer::from_slice(&body);
+        serde_path_to_error::deserialize(&mut reader)
+            .map(Self)
+            .map_err(|error| {
+                // The parser's own words can repeat a value, and values can be secrets.
+                let path = error.path().to_string();
+                let inner = error.into_inner();
+                match inner.is_data() {
+                    true if path == "." => Problem::invalid("body", data_message(&inner)),
+                    true => Problem::invalid(&path, data_message(&inner)),
+                    false => Problem::invalid(
+                        "body",
+                        format!(
+                            "is not JSON at line {} column {}",
+                            inner.line(),
+                            inner.column()
+                        ),
+                    ),
+                }
+            })
+    }
+}
+
+fn data_message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next())
+    {
+        Some(field) => format!("the field {field} is missing"),
+        None => "has the wrong type or an unknown value".to_owned(),
+    }
+}
+
+/// A form body with its content type, such as `form_post` sends.
+pub struct Form(pub Query);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !has_type(request.headers(), "application/x-www-form-urlencoded") {
+            return Err(Problem::invalid(
+                "Content-Type",
+                "must be application/x-www-form-urlencoded",
+            )
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        Ok(Self(Query::parse(&body(request).await?)))
+    }
+}
+
+async fn body(request: Request) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), MAX_BODY);
+    limited
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|error| match error.is::<LengthLimitError>() {
+            true => Problem::new(Code::InvalidRequest, "the body is larger than 1 MiB")
+                .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            false => Problem::invalid("body", "could not be read to its end"),
+        })
+}
+
+fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// The value of one cookie.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+}
+
+/// Whether the one who asks is a browser that shows pages.
+pub fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}

@@ -1,0 +1,16 @@
+//! The one table: every function with its methods and public paths.
+
+use crate::service::Function;
+use crate::{authorize, callback, connect, connect_links, connection, connections, health, token};
+
+/// Every function, as deployed: one binary each.
+pub static FUNCTIONS: [&Function; 8] = [
+    &authorize::FUNCTION,
+    &callback::FUNCTION,
+    &connect::FUNCTION,
+    &connect_links::FUNCTION,
+    &connections::FUNCTION,
+    &connection::FUNCTION,
+    &health::FUNCTION,
+    &token::FUNCTION,
+];

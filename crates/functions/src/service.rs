@@ -1,0 +1,192 @@
+//! From a function's routes to the router that a host serves: settings, cold-start
+//! check, one log line per request, and the headers that every answer carries.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{FromRef, MatchedPath, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::OnceCell;
+
+use grantkeep_core::App;
+use grantkeep_core::cold_start::{self, Report};
+use grantkeep_core::settings::{Need, SettingsError};
+
+use crate::log;
+use crate::problem::{Code, Problem};
+
+/// One function: what is deployed as one binary.
+pub struct Function {
+    /// Its `[[bin]]` name.
+    pub name: &'static str,
+    /// Public paths, as the router writes them, with their methods.
+    pub routes: &'static [(&'static str, &'static [&'static str])],
+    /// Settings that it cannot work without.
+    pub needs: &'static [Need],
+    /// Its handlers.
+    pub router: fn() -> Router<Instance>,
+}
+
+/// What every request of an instance shares.
+#[derive(Clone)]
+pub struct Instance {
+    /// Settings, database, HTTP client.
+    pub app: App,
+    /// The cold-start report, once there is one.
+    pub cold_start: Arc<OnceCell<Report>>,
+    function: &'static str,
+    started: Instant,
+}
+
+impl FromRef<Instance> for App {
+    fn from_ref(instance: &Instance) -> Self {
+        instance.app.clone()
+    }
+}
+
+/// What the log line of a request says besides its route.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    /// The provider's name.
+    pub provider: Option<String>,
+    /// The connection's id.
+    pub connection: Option<String>,
+    /// The service key's name.
+    pub key: Option<String>,
+}
+
+/// The router of one function, from the environment. Settings that are missing or
+/// malformed are logged, and answered to every request.
+pub fn start(function: &'static Function) -> Router {
+    log::start();
+    let started = Instant::now();
+    match App::from_env(function.needs) {
+        Ok(app) => router(&[function], app, function.name, started),
+        Err(error) => misconfigured(function.name, &error),
+    }
+}
+
+/// The router of several functions in one process, as `cargo dev` and the tests have it.
+pub fn all(functions: &[&'static Function], app: App) -> Router {
+    router(functions, app, "all", Instant::now())
+}
+
+fn router(
+    functions: &[&'static Function],
+    app: App,
+    name: &'static str,
+    started: Instant,
+) -> Router {
+    let instance = Instance {
+        app,
+        cold_start: Arc::new(OnceCell::new()),
+        function: name,
+        started,
+    };
+    functions
+        .iter()
+        .fold(Router::new(), |router, function| {
+            router.merge((function.router)())
+        })
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(instance.clone(), observe))
+        .with_state(instance)
+}
+
+fn misconfigured(name: &'static str, error: &SettingsError) -> Router {
+    tracing::error!(function = name, %error, "misconfigured");
+    let problem = Problem::new(Code::Misconfigured, error.to_string());
+    Router::new().fallback(move || std::future::ready(problem.clone().into_response()))
+}
+
+async fn not_found() -> Problem {
+    Problem::new(Code::InvalidRequest, "there is nothing at this path")
+        .with_status(StatusCode::NOT_FOUND)
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(Code::InvalidRequest, "this path has no such method")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Checks scopes beside the first request, logs every request by its route (never by
+/// its URL, whose query can hold a code), and adds the headers that all answers have.
+async fn observe(State(instance): State<Instance>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+
+    let mut response = match instance.cold_start.initialized() {
+        true => next.run(request).await,
+        false => {
+            let checked = instance.cold_start.get_or_init(|| check(&instance));
+            let (_, response) = tokio::join!(checked, next.run(request));
+            response
+        }
+    };
+    add_headers(&instance, &mut response);
+    note(&instance, &method, &route, &response, began);
+    response
+}
+
+async fn check(instance: &Instance) -> Report {
+    let began = Instant::now();
+    let report = cold_start::check(&instance.app).await;
+    tracing::info!(
+        event = "cold_start",
+        function = instance.function,
+        since_start_ms = milliseconds(instance.started),
+        check_ms = milliseconds(began),
+        scopes = serde_json::to_string(&report).unwrap_or_default(),
+    );
+    report
+}
+
+fn note(instance: &Instance, method: &Method, route: &str, response: &Response, began: Instant) {
+    let none = Noted::default();
+    let noted = response.extensions().get::<Noted>().unwrap_or(&none);
+    tracing::info!(
+        event = "request",
+        function = instance.function,
+        method = method.as_str(),
+        route,
+        status = response.status().as_u16(),
+        duration_ms = milliseconds(began),
+        provider = noted.provider.as_deref(),
+        connection_id = noted.connection.as_deref(),
+        key = noted.key.as_deref(),
+    );
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
+}
+
+const PRAGMA: HeaderName = axum::http::header::PRAGMA;
+
+fn add_headers(instance: &Instance, response: &mut Response) {
+    let headers = response.headers_mut();
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    };
+    default(CACHE_CONTROL, "no-store");
+    default(PRAGMA, "no-cache");
+    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(REFERRER_POLICY, "no-referrer");
+    if instance.app.settings.public_url.is_secure() {
+        default(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+}
