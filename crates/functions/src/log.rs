@@ -8,10 +8,15 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Starts logging at `LOG_LEVEL` (error, warn, info, debug, trace, off; info when it is
 /// absent or unknown). A second call does nothing.
 pub fn start() {
+    start_at(LevelFilter::INFO);
+}
+
+/// The same with another level for when `LOG_LEVEL` is absent or unknown.
+pub fn start_at(default: LevelFilter) {
     let level = std::env::var("LOG_LEVEL")
         .ok()
         .and_then(|text| text.trim().parse::<LevelFilter>().ok())
-        .unwrap_or(LevelFilter::INFO);
+        .unwrap_or(default);
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)

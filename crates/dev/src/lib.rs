@@ -1,1 +1,0 @@
-//! cargo dev: every route on one port
