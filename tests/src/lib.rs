@@ -1,1 +1,12 @@
-//! The whole suite: the public interface over real HTTP and a real Postgres
+//! What the tests stand on: every function on one port with a database and a demo
+//! provider of its own, browsers with cookies, and callers with keys.
+
+pub mod api;
+pub mod browser;
+pub mod database;
+pub mod http;
+pub mod visitor;
+
+pub use api::{TestApi, TestApiBuilder};
+pub use http::Reply;
+pub use visitor::{Consent, Visitor};

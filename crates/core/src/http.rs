@@ -105,6 +105,10 @@ fn classify(error: &reqwest::Error) -> HttpError {
     }
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that builds a client"
+)]
 fn build() -> Result<reqwest::Client, Box<dyn std::error::Error>> {
     let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

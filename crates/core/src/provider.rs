@@ -253,6 +253,26 @@ fn overlay(members: &mut Map<String, Value>, over: &Map<String, Value>) {
     if let Value::Object(merged) = merged {
         *members = merged;
     }
+    drop_unused_parameters(members, over);
+}
+
+/// Endpoints that were replaced leave the first ones' template parameters without use;
+/// one that the setting itself names stays, and is reported.
+fn drop_unused_parameters(members: &mut Map<String, Value>, over: &Map<String, Value>) {
+    let endpoints: Vec<String> = members
+        .values()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let named = over.get("parameters").and_then(Value::as_object);
+    if let Some(Value::Object(parameters)) = members.get_mut("parameters") {
+        parameters.retain(|name, _| {
+            named.is_some_and(|named| named.contains_key(name))
+                || endpoints
+                    .iter()
+                    .any(|endpoint| endpoint.contains(&format!("{{{name}}}")))
+        });
+    }
 }
 
 #[cfg(test)]

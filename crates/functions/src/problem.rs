@@ -100,6 +100,12 @@ pub struct Problem {
     pub code: Code,
     /// What to do about it.
     pub detail: String,
+    rest: Box<Rest>,
+}
+
+/// Apart, so that a `Result` with a problem in it stays small.
+#[derive(Clone, Debug)]
+struct Rest {
     status: StatusCode,
     fields: Map<String, Value>,
     headers: HeaderMap,
@@ -111,9 +117,11 @@ impl Problem {
         Self {
             code,
             detail: detail.into(),
-            status: code.status(),
-            fields: Map::new(),
-            headers: HeaderMap::new(),
+            rest: Box::new(Rest {
+                status: code.status(),
+                fields: Map::new(),
+                headers: HeaderMap::new(),
+            }),
         }
     }
 
@@ -155,25 +163,25 @@ impl Problem {
 
     /// Adds a field of its own.
     pub fn with(mut self, name: &str, value: Value) -> Self {
-        self.fields.insert(name.to_owned(), value);
+        self.rest.fields.insert(name.to_owned(), value);
         self
     }
 
     /// Answers with another status than the code's usual one.
     pub fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
+        self.rest.status = status;
         self
     }
 
     /// Adds a header.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.rest.headers.insert(name, value);
         self
     }
 
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.rest.status
     }
 
     fn retry_after(self, seconds: u64) -> Self {
@@ -392,20 +400,21 @@ impl From<ConfirmError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Rest { status, fields, headers } = *self.rest;
         let mut body = json!({
             "type": format!("urn:grantkeep:error:{}", self.code.as_str()),
             "title": self.code.title(),
-            "status": self.status.as_u16(),
+            "status": status.as_u16(),
             "detail": self.detail,
             "code": self.code.as_str(),
         });
         if let Value::Object(members) = &mut body {
-            members.extend(self.fields);
+            members.extend(fields);
         }
         let fixed = [
             (CONTENT_TYPE, "application/problem+json"),
             (CACHE_CONTROL, "no-store"),
         ];
-        (self.status, self.headers, fixed, body.to_string()).into_response()
+        (status, headers, fixed, body.to_string()).into_response()
     }
 }
