@@ -7,6 +7,7 @@ pub const HELP: &str = "\
 cargo dev: every route of Grantkeep on one port
 
 Usage: cargo dev
+       cargo dev --tour
        cargo dev --help
 
 Without settings, it starts a throw-away Postgres, a demo provider in place of Google
@@ -20,13 +21,20 @@ in the environment wins, among them:
   LOG_LEVEL             JSON log lines on stdout (warn; info is a line per request)
   GRANTKEEP_DEVPG       system, npm or pip: where the throw-away Postgres comes from
 
-Stop it with Ctrl-C; it leaves nothing behind.";
+Stop it with Ctrl-C; it leaves nothing behind.
+
+With --tour, it starts all of that on a free port, with a Postgres and a demo provider
+of its own whatever is configured, and plays the user over real HTTP: redirect, consent,
+callback, the sealed row, reads, a refresh, refusals, disconnect. It shows and checks
+every step, and exits 0, or 1 with the step that failed.";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Serve until stopped.
     Serve,
+    /// Play the user, step by step.
+    Tour,
     /// Print [`HELP`].
     Help,
 }
@@ -37,6 +45,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, Str
     for argument in arguments {
         action = match argument.to_str() {
             Some("--help" | "-h" | "help") => return Ok(Action::Help),
+            Some("--tour") => Action::Tour,
             _ => {
                 let shown = argument.to_string_lossy();
                 return Err(format!("unknown argument {shown:?}: see cargo dev --help"));

@@ -7,6 +7,7 @@ mod ready;
 mod screen;
 mod secrets;
 mod stack;
+mod tour;
 mod variables;
 
 use std::process::ExitCode;
@@ -48,6 +49,14 @@ fn main() -> ExitCode {
             say(arguments::HELP);
             ExitCode::SUCCESS
         }
+        Action::Tour => match runtime.block_on(tour::run()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(message) => {
+                complain(&message);
+                ExitCode::FAILURE
+            }
+        },
         Action::Serve => {
             let wanted = match port::wanted(std::env::var_os("PORT")) {
                 Ok(wanted) => wanted,
