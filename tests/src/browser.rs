@@ -1,1 +1,225 @@
-//! Headless Chromium.
+//! Headless Chromium, driven through chromedriver's WebDriver protocol (W3C).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::http::client;
+
+/// Member under which WebDriver names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// The keys that people use who use no mouse, as WebDriver writes them.
+pub mod keys {
+    /// Enter.
+    pub const ENTER: &str = "\u{e007}";
+    /// Tab.
+    pub const TAB: &str = "\u{e004}";
+}
+
+/// A browser with a profile of its own; dropping it closes it.
+pub struct Browser {
+    driver: Child,
+    /// Kept open: chromedriver ends when nobody reads what it says.
+    _output: BufReader<ChildStdout>,
+    port: u16,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one.
+    ///
+    /// # Panics
+    ///
+    /// Without Chromium or its driver, with the command that installs them.
+    pub async fn start() -> Self {
+        let (driver, output, port) = tokio::task::spawn_blocking(start_driver)
+            .await
+            .expect("chromedriver");
+        let mut browser = Self { driver, _output: output, port, session: String::new() };
+        // As root Chromium refuses its sandbox; in containers /dev/shm is small.
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--no-proxy-server",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1000,900",
+        ];
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let answer = browser.ask(reqwest::Method::POST, "/session", Some(&wanted)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{INSTALL}: {error}"));
+        browser.session = answer["sessionId"].as_str().expect("sessionId").to_owned();
+        browser
+    }
+
+    /// Goes to an address and waits until it is loaded.
+    pub async fn open(&self, url: &str) {
+        self.post("/url", json!({"url": url})).await;
+    }
+
+    /// Where it is.
+    pub async fn address(&self) -> String {
+        text_of(&self.get("/url").await)
+    }
+
+    /// The page's title.
+    pub async fn title(&self) -> String {
+        text_of(&self.get("/title").await)
+    }
+
+    /// What can be read on the page, inside the first element of a CSS selector.
+    pub async fn text(&self, css: &str) -> String {
+        let element = self.find(css).await;
+        text_of(&self.get(&format!("/element/{element}/text")).await)
+    }
+
+    /// Whether anything matches a CSS selector.
+    pub async fn has(&self, css: &str) -> bool {
+        let found = self
+            .post("/elements", json!({"using": "css selector", "value": css}))
+            .await;
+        found.as_array().is_some_and(|found| !found.is_empty())
+    }
+
+    /// Clicks the first element of a CSS selector, and waits for the page that follows.
+    pub async fn click(&self, css: &str) {
+        let element = self.find(css).await;
+        self.post(&format!("/element/{element}/click"), json!({})).await;
+    }
+
+    /// Types keys into whatever has the focus.
+    pub async fn press(&self, key: &str) {
+        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]});
+        self.post("/actions", actions).await;
+    }
+
+    /// What a script returns; the page's own policy does not apply to it.
+    pub async fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", json!({"script": script, "args": []})).await
+    }
+
+    /// Lets the window be so many CSS pixels wide and high; 320 wide is a small phone.
+    pub async fn set_size(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Prefers `light` or `dark`.
+    pub async fn set_colour_scheme(&self, scheme: &str) {
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// What the console has said since it was last asked: script errors, blocked styles,
+    /// answers that were errors.
+    pub async fn complaints(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({"type": "browser"})).await;
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        entries.iter().map(|entry| text_of(&entry["message"])).collect()
+    }
+
+    /// A picture of the window, PNG in base64.
+    pub async fn screenshot(&self) -> String {
+        text_of(&self.get("/screenshot").await)
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters})).await;
+    }
+
+    async fn find(&self, css: &str) -> String {
+        let body = json!({"using": "css selector", "value": css});
+        text_of(&self.post("/element", body).await[ELEMENT])
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let path = format!("/session/{}{path}", self.session);
+        let answer = self.ask(reqwest::Method::GET, &path, None).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let path = format!("/session/{}{path}", self.session);
+        let answer = self.ask(reqwest::Method::POST, &path, Some(&body)).await;
+        answer.unwrap_or_else(|error| panic!("{path} {body}: {error}"))
+    }
+
+    async fn ask(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
+        let mut request = client()
+            .request(method, format!("http://127.0.0.1:{}{path}", self.port))
+            .timeout(Duration::from_secs(60));
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| error.to_string())?;
+        let mut answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        match status.is_success() {
+            true => Ok(answer["value"].take()),
+            false => Err(text_of(&answer["value"]["message"])),
+        }
+    }
+}
+
+impl Drop for Browser {
+    /// `/shutdown` also ends the browser, which a killed driver would leave running.
+    fn drop(&mut self) {
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+            let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+const INSTALL: &str =
+    "Chromium and its driver are needed: apt-get install chromium chromium-driver";
+
+fn start_driver() -> (Child, BufReader<ChildStdout>, u16) {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{INSTALL} ({error})"));
+    let mut output = BufReader::new(driver.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while output.read_line(&mut line).expect("chromedriver's output") > 0 {
+        let port = line.split("successfully on port ").nth(1);
+        if let Some(port) = port.and_then(|rest| rest.trim_end().trim_end_matches('.').parse().ok())
+        {
+            return (driver, output, port);
+        }
+        line.clear();
+    }
+    panic!("{INSTALL} (chromedriver ended without a port)")
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

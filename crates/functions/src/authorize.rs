@@ -60,7 +60,9 @@ async fn authorize(
 ) -> Response {
     match begin(&app, &provider, &headers, &query).await {
         Ok(response) => response,
-        Err(problem) => page::or_problem(&app, &headers, problem, Some(&provider)),
+        Err(problem) => {
+            page::or_problem(&app, &headers, problem, page::to_connect(&app, &provider))
+        }
     }
 }
 

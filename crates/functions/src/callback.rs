@@ -62,7 +62,7 @@ async fn by_form(
 async fn answer(app: &App, provider: &str, headers: &HeaderMap, query: Query) -> Response {
     match complete(app, provider, headers, query).await {
         Ok(response) => response,
-        Err(problem) => page::or_problem(app, headers, problem, Some(provider)),
+        Err(problem) => page::or_problem(app, headers, problem, page::to_connect(app, provider)),
     }
 }
 
@@ -100,7 +100,8 @@ async fn complete(
             // Nothing was saved, or this browser did not begin it: an error page, here.
             Err(CompleteError { arrival, failure }) => {
                 let problem = Problem::from(failure);
-                let mut response = page::or_problem(app, headers, problem, Some(&provider.name));
+                let mut response =
+                    page::or_problem(app, headers, problem, page::to_connect(app, &provider.name));
                 if let Some(arrival) = arrival {
                     clear(app, &arrival, &mut response)?;
                 }

@@ -137,6 +137,9 @@ pub fn browser_session(app: &App, headers: &HeaderMap) -> Option<Session> {
 
 /// Refuses a change that a page of somebody else could have caused: with a cookie, the
 /// browser must say that one of our origins asks.
+///
+/// Under `Referrer-Policy: no-referrer` browsers write the origin of a form as `null`, even
+/// towards the page's own server; `Sec-Fetch-Site`, which no script can set, then tells.
 pub fn require_same_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if method.is_safe() {
         return Ok(());
@@ -144,11 +147,16 @@ pub fn require_same_origin(app: &App, method: &Method, headers: &HeaderMap) -> R
     let origin = headers.get(ORIGIN).map(HeaderValue::to_str);
     match origin {
         Some(Ok(origin)) if app.settings.origins.contains(origin) => Ok(()),
+        Some(Ok("null")) if fetch_site(headers) == Some("same-origin") => Ok(()),
         _ => Err(Problem::new(
             Code::Forbidden,
             "the Origin header must be PUBLIC_URL or one of RETURN_TO_ORIGINS",
         )),
     }
+}
+
+fn fetch_site(headers: &HeaderMap) -> Option<&str> {
+    headers.get("sec-fetch-site")?.to_str().ok()
 }
 
 /// The bearer token of the request, if it carries one; exactly one way to show it.

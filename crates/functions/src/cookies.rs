@@ -51,6 +51,11 @@ pub fn session(
     build(app, session_cookie(app), token.expose(), "Lax", seconds)
 }
 
+/// Takes the session away.
+pub fn session_gone(app: &App) -> Result<HeaderValue, Problem> {
+    build(app, session_cookie(app), "", "Lax", 0)
+}
+
 fn build(
     app: &App,
     name: &str,
