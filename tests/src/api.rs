@@ -76,7 +76,10 @@ impl TestApiBuilder {
     /// Starts it.
     pub async fn start(self) -> TestApi {
         let provider = DemoProvider::start().await.expect("demo provider");
-        let database_url = database::create().await;
+        let database_url = match self.variables.get("DATABASE_URL") {
+            Some(url) => url.clone(),
+            None => database::create().await,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origin = format!("http://{}", listener.local_addr().expect("address"));
 
@@ -172,6 +175,21 @@ impl TestApi {
     /// With other settings.
     pub fn builder() -> TestApiBuilder {
         TestApiBuilder::default()
+    }
+
+    /// The origin that browsers are told, which can be another than where it listens.
+    pub fn public_url(&self) -> &str {
+        self.variables
+            .get("PUBLIC_URL")
+            .map_or(self.origin.as_str(), String::as_str)
+    }
+
+    /// The path and query of an address at this api; a path stays as it is.
+    pub fn local<'a>(&self, address: &'a str) -> &'a str {
+        [self.public_url(), &self.origin]
+            .into_iter()
+            .find_map(|origin| address.strip_prefix(origin))
+            .unwrap_or(address)
     }
 
     /// A request to this api.

@@ -72,10 +72,9 @@ impl<'a> Visitor<'a> {
 
     /// Follows nothing; keeps the cookies of the answer. `path` may be a full address at the api.
     pub async fn get(&mut self, path: &str) -> Reply {
-        let path = path.strip_prefix(self.api.origin.as_str()).unwrap_or(path);
         let request = self
             .api
-            .request("GET", path)
+            .request("GET", self.api.local(path))
             .header("cookie", self.cookie_header());
         let reply = send(request).await;
         self.keep(&reply);
@@ -91,7 +90,7 @@ impl<'a> Visitor<'a> {
             .api
             .request("POST", path)
             .header("cookie", self.cookie_header())
-            .header("origin", self.api.origin.clone())
+            .header("origin", self.api.public_url())
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
         let reply = send(request).await;

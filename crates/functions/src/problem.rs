@@ -359,10 +359,7 @@ impl From<Failure> for Problem {
                 Code::InvalidState,
                 format!("{reason}; start again from the application"),
             ),
-            Failure::Malformed(reason) => Self::new(
-                Code::InvalidState,
-                format!("{reason}; start again from the application"),
-            ),
+            Failure::Malformed(reason) => Self::invalid("code", reason),
             Failure::AccessDenied => Self::new(
                 Code::AccessDenied,
                 "access was not granted at the provider; connect again and allow it",
@@ -400,7 +397,11 @@ impl From<ConfirmError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Rest { status, fields, headers } = *self.rest;
+        let Rest {
+            status,
+            fields,
+            headers,
+        } = *self.rest;
         let mut body = json!({
             "type": format!("urn:grantkeep:error:{}", self.code.as_str()),
             "title": self.code.title(),

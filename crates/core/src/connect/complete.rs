@@ -92,7 +92,7 @@ pub enum Failure {
     /// Another `error` of the authorization endpoint.
     #[error("the provider answered an error")]
     ProviderError(String),
-    /// Neither code nor error, or an `iss` that is not the provider's.
+    /// Neither code nor error.
     #[error("{0}")]
     Malformed(&'static str),
     /// Somebody else's account than the one that was to be connected again.
@@ -145,6 +145,13 @@ pub async fn complete(
         failure,
     };
 
+    // Nothing that a provider answers: the sign-in is left for its real answer.
+    if callback.code.is_none() && callback.error.is_none() {
+        return Err(CompleteError {
+            arrival: None,
+            failure: Failure::Malformed("the answer has neither code nor error"),
+        });
+    }
     // Used up before the token request: of two callbacks at once, one goes on.
     let consumed =
         pending_authorizations::consume(&app.store, id, &begin::state_hash(&flow.state)).await;
@@ -179,9 +186,11 @@ fn recognise(
     callback: &Callback,
     cookie: Option<SealedToken>,
 ) -> Result<(Uuid, Flow), &'static str> {
+    // The same for a state that is not ours: nobody learns which ones are.
+    let elsewhere = "this browser did not begin the sign-in, or its cookie is gone";
     let state = callback.state.as_ref().ok_or("the state is missing")?;
-    let id = begin::flow_id(state).ok_or("the state is not one of ours")?;
-    let cookie = cookie.ok_or("this browser did not begin the sign-in, or its cookie is gone")?;
+    let id = begin::flow_id(state).ok_or(elsewhere)?;
+    let cookie = cookie.ok_or(elsewhere)?;
     let flow = begin::open(app, id, &cookie).ok_or("the sign-in has expired")?;
     if !flow.state.same_as(state) {
         return Err("the state is not the one of this browser");
@@ -223,7 +232,7 @@ async fn exchange_and_save(
         (Some(_), None) => true,
     };
     if !issuer_fits {
-        return Err(Failure::Malformed("the answer came from another issuer"));
+        return Err(refuse(app, provider, "the answer came from another issuer").await);
     }
     let code = callback
         .code
