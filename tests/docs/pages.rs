@@ -1,0 +1,242 @@
+//! The Markdown pages: codes, variables, examples, links, and nothing of anybody's machine.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::project::{files, openapi, root, text};
+use crate::schema::misfits;
+
+/// `"code", S::` in the one `match` that gives every code its status.
+fn codes() -> BTreeSet<String> {
+    let source = text("crates/functions/src/problem.rs");
+    let compact: String = source.split_whitespace().collect();
+    compact
+        .split("\",S::")
+        .filter_map(|before| before.rsplit_once('"'))
+        .map(|(_, code)| code.to_owned())
+        .filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .collect()
+}
+
+#[test]
+fn every_problem_code_is_in_both_documents() {
+    let codes = codes();
+    assert!(
+        codes.contains("reauthorization_required") && codes.len() > 10,
+        "{codes:?}"
+    );
+    let document = openapi();
+    let listed: BTreeSet<String> =
+        document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+            .as_array()
+            .expect("an enum")
+            .iter()
+            .filter_map(|code| code.as_str().map(str::to_owned))
+            .collect();
+    let page = text("docs/api.md");
+
+    assert_eq!(listed, codes);
+    for code in codes {
+        assert!(
+            page.contains(&format!("\n| `{code}` | ")),
+            "docs/api.md: {code}"
+        );
+    }
+}
+
+/// Words in capitals that a source file quotes: the variables that it reads.
+fn quoted_capitals(path: &str) -> BTreeSet<String> {
+    let source = text(path);
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    code.split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.len() > 3 && word.starts_with(|c: char| c.is_ascii_uppercase()))
+        .filter(|word| {
+            word.bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The files that look variables up.
+const READERS: [&str; 3] = [
+    "crates/core/src/settings.rs",
+    "crates/functions/src/log.rs",
+    "crates/runtime/src/host.rs",
+];
+
+#[test]
+fn every_variable_that_is_read_is_in_the_reference_and_the_other_way_round() {
+    let read: BTreeSet<String> = READERS
+        .iter()
+        .flat_map(|path| quoted_capitals(path))
+        .collect();
+    assert!(
+        read.contains("DATABASE_CA_CERT") && read.contains("LOG_LEVEL") && read.contains("PORT")
+    );
+    let page = text("docs/api.md");
+    for variable in &read {
+        assert!(
+            page.contains(&format!("`{variable}`")),
+            "docs/api.md: {variable}"
+        );
+    }
+    for built_in in grantkeep_providers::BUILT_IN {
+        let definition: Value = serde_json::from_str(built_in.json).expect("a definition");
+        for name in [Some(built_in.name), definition["family"].as_str()]
+            .into_iter()
+            .flatten()
+        {
+            let variable = format!("`{}_CLIENT_ID`", name.to_ascii_uppercase());
+            assert!(page.contains(&variable), "docs/api.md: {variable}");
+        }
+    }
+
+    // First column of the tables of settings.
+    let settings = page
+        .split("\n## Settings")
+        .nth(1)
+        .expect("a section on settings");
+    let settings = settings.split("\n## ").next().unwrap_or_default();
+    let documented = settings
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('|').next())
+        .flat_map(|cell| cell.split('`'))
+        .filter(|word| word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && word.len() > 3)
+        .filter(|word| !word.contains("_CLIENT_"));
+    for variable in documented {
+        assert!(read.contains(variable), "nobody reads {variable}");
+    }
+}
+
+/// Every `example` of the document, and every block of docs/api.md that names a schema
+/// (three backticks, `json`, its name).
+#[test]
+fn every_example_fits_its_schema() {
+    let document = openapi();
+    let mut count = 0;
+    let mut fits = |schema: &Value, value: &Value, place: &str| {
+        count += 1;
+        let found = misfits(&document, schema, value);
+        assert!(found.is_empty(), "{place}: {found:?}");
+    };
+    let mut waiting = vec![&document];
+    while let Some(node) = waiting.pop() {
+        if let (Some(schema), Some(example)) = (node.get("schema"), node.get("example")) {
+            fits(schema, example, "docs/openapi.json");
+        }
+        if let (Some(schema), Some(Value::Object(examples))) =
+            (node.get("schema"), node.get("examples"))
+        {
+            for (name, example) in examples {
+                fits(
+                    schema,
+                    &example["value"],
+                    &format!("docs/openapi.json: {name}"),
+                );
+            }
+        }
+        match node {
+            Value::Object(members) => waiting.extend(members.values()),
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+    for block in text("docs/api.md").split("\n```json").skip(1) {
+        let (name, rest) = block.split_once('\n').expect("a block");
+        let example = rest.split("\n```").next().unwrap_or_default();
+        let value: Value = serde_json::from_str(example)
+            .unwrap_or_else(|error| panic!("docs/api.md: {error} in\n{example}"));
+        if let Some(schema) = document["components"]["schemas"].get(name.trim()) {
+            fits(schema, &value, &format!("docs/api.md: {name}"));
+        } else {
+            assert_eq!(name, "", "docs/api.md: there is no schema{name}");
+        }
+    }
+    assert!(count > 15, "only {count} examples were found");
+}
+
+/// Targets of Markdown links outside code blocks.
+fn links(markdown: &str) -> Vec<String> {
+    let prose = markdown.split("```").step_by(2);
+    prose
+        .flat_map(|text| text.split("](").skip(1))
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.to_owned())
+        .collect()
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_to_a_file_and_a_heading() {
+    let mut count = 0;
+    for page in files() {
+        if page.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        for link in links(&text(&page.to_string_lossy())) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            count += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => root().join(&page),
+                file => root().join(&page).with_file_name("").join(file),
+            };
+            assert!(target.exists(), "{}: {link} leads nowhere", page.display());
+            if heading.is_empty() {
+                continue;
+            }
+            let markdown = std::fs::read_to_string(&target).expect("a page");
+            let found = markdown
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .any(|line| anchor(line.trim_start_matches('#')) == heading);
+            assert!(found, "{}: {link} names no heading", page.display());
+        }
+    }
+    assert!(count > 10, "only {count} links were found");
+}
+
+/// Written in two parts, so that this file does not hold them.
+const OF_A_MACHINE: [(&str, &str); 8] = [
+    ("/ro", "ot/"),
+    ("/wo", "rk/"),
+    ("/ho", "me/"),
+    ("/Us", "ers/"),
+    ("crates", ".io/"),
+    ("npmjs", ".org"),
+    ("pypi", ".org"),
+    ("pythonhosted", ".org"),
+];
+
+#[test]
+fn no_file_names_a_place_on_a_machine_or_the_host_of_a_registry() {
+    for path in files() {
+        // Cargo writes where its packages are from.
+        if path.ends_with("Cargo.lock") {
+            continue;
+        }
+        let Ok(content) = std::fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
+        for (one, two) in OF_A_MACHINE {
+            let name = format!("{one}{two}");
+            assert!(!content.contains(&name), "{} holds {name}", path.display());
+        }
+    }
+}
