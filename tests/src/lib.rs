@@ -5,6 +5,7 @@ pub mod api;
 pub mod browser;
 pub mod database;
 pub mod http;
+pub mod instance;
 pub mod visitor;
 
 pub use api::{TestApi, TestApiBuilder};

@@ -50,6 +50,14 @@ impl App {
 
     /// An app of these settings, with the system's clock and randomness.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        Self::with_clock(settings, system_time)
+    }
+
+    /// The same with a clock of one's own.
+    pub fn with_clock(
+        settings: Settings,
+        clock: fn() -> DateTime<Utc>,
+    ) -> Result<Self, SettingsError> {
         let store = Store::new(&settings.database).map_err(|error| {
             let variable = match error {
                 crate::store::DatabaseUrlError::Certificate => "DATABASE_CA_CERT",
@@ -66,7 +74,7 @@ impl App {
             http: Http::default(),
             key_sets: KeySets::default(),
             unsaved: Unsaved::default(),
-            clock: system_time,
+            clock,
             fill: system_randomness,
         })))
     }
