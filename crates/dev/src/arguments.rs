@@ -44,7 +44,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, Str
     let mut action = Action::Serve;
     for argument in arguments {
         action = match argument.to_str() {
-            Some("--help" | "-h" | "help") => return Ok(Action::Help),
+            Some("--help" | "-h") => return Ok(Action::Help),
             Some("--tour") => Action::Tour,
             _ => {
                 let shown = argument.to_string_lossy();

@@ -49,14 +49,7 @@ fn main() -> ExitCode {
             say(arguments::HELP);
             ExitCode::SUCCESS
         }
-        Action::Tour => match runtime.block_on(tour::run()) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(message) => {
-                complain(&message);
-                ExitCode::FAILURE
-            }
-        },
+        Action::Tour => finish(runtime.block_on(tour::run())),
         Action::Serve => {
             let wanted = match port::wanted(std::env::var_os("PORT")) {
                 Ok(wanted) => wanted,

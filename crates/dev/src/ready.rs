@@ -25,6 +25,13 @@ pub fn show(stack: &Stack) {
     say("");
     say(&heading("Open the connect page:"));
     say(&format!("  {}", connect_page(stack)));
+    if let Some(demo) = &stack.demo {
+        say(&aside(&format!(
+            "  the demo provider at {} stands in for {}, for want of a client id",
+            demo.origin(),
+            stack.stands_in_for.join(", ")
+        )));
+    }
     say("");
     say(&heading("Then paste, in another terminal:"));
     if let Some(provider) = provider(stack) {
@@ -38,18 +45,17 @@ pub fn show(stack: &Stack) {
     say("");
     if let Some(demo) = &stack.demo {
         let demo = demo.origin();
-        say(&heading(&format!(
-            "The demo provider stands in for {}:",
-            stack.stands_in_for.join(", ")
-        )));
-        say(&format!("  {demo}"));
+        say(&heading("Steer the demo provider:"));
+        say(&aside("  # what it was asked"));
+        say(&format!("  curl -sS '{demo}/control/requests'"));
+        say(&aside("  # what can be turned"));
+        say(&format!("  curl -sS '{demo}/control/knobs'"));
         say(&aside(
-            "  # make its access tokens end; the next read refreshes",
+            "  # its next tokens last a minute: every read refreshes",
         ));
         say(&format!(
             "  curl -sS -X PATCH -d '{{\"access_token_lifetime_s\": 60}}' '{demo}/control/knobs'"
         ));
-        say(&format!("  curl -sS '{demo}/control/requests'"));
         say("");
     }
     if let Some(postgres) = &stack.postgres {

@@ -86,6 +86,11 @@ impl Stack {
         let app = Settings::read(&needs, &|name| variables.get(name))
             .and_then(App::new)
             .map_err(|error| error.to_string())?;
+        // Said now rather than by the first page that is opened.
+        app.store
+            .read("select 1", &[])
+            .await
+            .map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel();
         let router =
             service::all(&routes::FUNCTIONS, app.clone()).layer(middleware::map_response(mark));

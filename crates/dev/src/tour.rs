@@ -12,7 +12,7 @@ use grantkeep_demo_provider::{Account, DemoProvider};
 
 use crate::port;
 use crate::ready::connect_page;
-use crate::screen::{Style, complain, progress, say, styled};
+use crate::screen::{Style, progress, say, styled};
 use crate::stack::Stack;
 use crate::variables::Variables;
 use client::{Answer, Browser};
@@ -22,45 +22,46 @@ const PROVIDER: &str = "gmail";
 /// Another workspace, whose key may not read the tour's token.
 const OTHER_WORKSPACE: &str = "acme";
 
-/// Plays the tour; true if every step did what it should. Leaves the environment's
-/// database and clients alone: it connects and disconnects as it likes.
-pub async fn run() -> Result<bool, String> {
+/// Plays the tour. The error names the step that failed and what was seen.
+pub async fn run() -> Result<(), String> {
     progress("the tour uses a Postgres and a demo provider of its own, whatever is configured");
-    let listener = port::listen(0).await?;
-    let mut variables = Variables::of(Box::new(|_| None));
-    let other_key = variables.add_service_key(OTHER_WORKSPACE, OTHER_WORKSPACE, "read");
-    let stack = Stack::start(listener, variables).await?;
-    let mut tour = Tour {
-        stack,
-        other_key,
-        browser: Browser::default(),
-        step: 0,
-        title: "",
-    };
+    let mut tour = Tour::start().await?;
     let played = tour.play().await;
-    match &played {
-        Ok(()) => say(&styled(
-            Style::Green,
-            &format!("\nAll {} steps did what they should.", tour.step),
-        )),
-        Err(seen) => complain(&format!(
-            "step {} ({}) failed: {seen}",
-            tour.step, tour.title
-        )),
-    }
+    let (step, title) = (tour.step, tour.title);
     tour.stack.stop().await;
-    Ok(played.is_ok())
+    played.map_err(|seen| format!("step {step} ({title}) failed: {seen}"))?;
+    let all = format!("\nAll {step} steps did what they should.");
+    say(&styled(Style::Green, &all));
+    Ok(())
 }
 
 struct Tour {
     stack: Stack,
     other_key: String,
     browser: Browser,
+    /// Authorizations that were completed.
+    flows: usize,
     step: usize,
     title: &'static str,
 }
 
 impl Tour {
+    /// Starts everything anew: it connects and disconnects as it likes, so the
+    /// environment's database and clients are left alone.
+    async fn start() -> Result<Self, String> {
+        let listener = port::listen(0).await?;
+        let mut variables = Variables::of(Box::new(|_| None));
+        let other_key = variables.add_service_key(OTHER_WORKSPACE, OTHER_WORKSPACE, "read");
+        Ok(Self {
+            stack: Stack::start(listener, variables).await?,
+            other_key,
+            browser: Browser::default(),
+            flows: 0,
+            step: 0,
+            title: "",
+        })
+    }
+
     /// Every step in order. The error says what was expected and what was seen.
     async fn play(&mut self) -> Result<(), String> {
         self.begin("Health");
@@ -216,4 +217,37 @@ fn expect_status(answer: &Answer, status: u16) -> Result<(), String> {
 fn expect_refusal(answer: &Answer, status: u16, code: &str) -> Result<(), String> {
     let fits = answer.status == status && answer.json()["code"] == code;
     expect(fits, &format!("{status} {code}"), answer.summary())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_fails_ends_the_tour_and_says_what_was_seen() {
+        let mut tour = Tour::start().await.expect("it starts");
+        tour.demo()
+            .expect("it runs")
+            .update(|knobs| knobs.token_error = Some("invalid_grant".to_owned()));
+
+        let seen = tour.play().await.expect_err("no code can be exchanged");
+
+        assert_eq!(tour.title, "Callback");
+        assert_eq!(seen, "expected connection=connected, saw error");
+    }
+
+    #[test]
+    fn a_summary_says_why_and_shows_no_token() {
+        let answer = |text: &str| Answer {
+            status: 403,
+            headers: Default::default(),
+            text: text.to_owned(),
+        };
+
+        let refused = answer(r#"{"code":"forbidden","detail":"no","status":403}"#);
+        let token = answer(r#"{"access_token":"ya29.canary"}"#);
+
+        assert_eq!(refused.summary(), "403 (forbidden, no)");
+        assert_eq!(token.summary(), "403");
+    }
 }

@@ -41,10 +41,10 @@ impl Variables {
         self.made
             .get(name)
             .cloned()
-            .or_else(|| self.from_outside(name))
+            .or_else(|| self.outside_value(name))
     }
 
-    fn from_outside(&self, name: &str) -> Option<String> {
+    fn outside_value(&self, name: &str) -> Option<String> {
         (self.outside)(name).filter(|value| !value.trim().is_empty())
     }
 
@@ -54,8 +54,8 @@ impl Variables {
 
     /// The URL of a database that is already there.
     pub fn database_url(&self) -> Option<String> {
-        self.from_outside("DATABASE_URL")
-            .or_else(|| self.from_outside("POSTGRES_URL"))
+        self.outside_value("DATABASE_URL")
+            .or_else(|| self.outside_value("POSTGRES_URL"))
     }
 
     /// Uses the throw-away database.
@@ -67,10 +67,10 @@ impl Variables {
     /// The error says why that may not be: rows of a database that others use would be
     /// unreadable for ever, and nobody would know.
     pub fn see_to_encryption_key(&mut self) -> Result<bool, String> {
-        if self.from_outside(KEY).is_some() {
+        if self.outside_value(KEY).is_some() {
             return Ok(false);
         }
-        let certificates = self.from_outside("DATABASE_CA_CERT");
+        let certificates = self.outside_value("DATABASE_CA_CERT");
         let url = self
             .database_url()
             .map(|url| DatabaseUrl::parse(&url, certificates));
@@ -99,7 +99,7 @@ impl Variables {
                     .and_then(|definition| Some(definition.get("family")?.as_str()?.to_owned()));
                 let has_client = |prefix: &str| {
                     let variable = format!("{}_CLIENT_ID", prefix.to_ascii_uppercase());
-                    self.from_outside(&variable).is_some()
+                    self.outside_value(&variable).is_some()
                 };
                 !has_client(built_in.name) && !family.is_some_and(|family| has_client(&family))
             })
@@ -110,7 +110,7 @@ impl Variables {
     /// Points `names` at the demo provider, whose `OAUTH_PROVIDERS` are `settings`; what
     /// the environment says about them wins. Answers the names it knows.
     pub fn stand_in(&mut self, names: &[&'static str], settings: &Value) -> Vec<&'static str> {
-        let own = self.from_outside(PROVIDERS);
+        let own = self.outside_value(PROVIDERS);
         let own = match own
             .as_deref()
             .map(serde_json::from_str::<Map<String, Value>>)
@@ -146,7 +146,7 @@ impl Variables {
             ("PUBLIC_URL", origin.to_owned()),
             ("SESSION_SECRET", secrets::key()),
         ] {
-            if self.from_outside(name).is_none() {
+            if self.outside_value(name).is_none() {
                 self.make(name, value);
             }
         }
@@ -162,5 +162,139 @@ impl Variables {
         };
         self.make(SERVICE_KEYS, all);
         key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn given(variables: &'static [(&'static str, &'static str)]) -> Variables {
+        Variables::of(Box::new(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        }))
+    }
+
+    fn demo() -> Value {
+        json!({
+            "gmail": {"issuer": "http://127.0.0.1:1", "api_base": "http://127.0.0.1:1"},
+            "outlook": {"issuer": "http://127.0.0.1:1"},
+        })
+    }
+
+    fn providers(variables: &Variables) -> Value {
+        let text = variables.get(PROVIDERS).expect("providers");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    #[test]
+    fn en08_a_remote_database_needs_a_lasting_key() {
+        for url in [
+            "postgres://u:p@db.example/d",
+            "postgres://u:p@localhost,db.example/d",
+            "postgres://u:p@localhost/d?hostaddr=192.0.2.7",
+        ] {
+            let mut variables = Variables::of(Box::new(move |name| {
+                (name == "DATABASE_URL").then(|| url.to_owned())
+            }));
+            let refused = variables.see_to_encryption_key();
+            assert!(refused.is_err_and(|said| said.contains(KEY)), "{url}");
+        }
+        let mut other_name = given(&[("POSTGRES_URL", "postgres://u:p@db.example/d")]);
+        assert!(other_name.see_to_encryption_key().is_err());
+        let mut with_key = given(&[
+            ("DATABASE_URL", "postgres://u:p@db.example/d"),
+            (KEY, "lasting"),
+        ]);
+        assert_eq!(with_key.see_to_encryption_key(), Ok(false));
+        assert_eq!(with_key.get(KEY).as_deref(), Some("lasting"));
+    }
+
+    #[test]
+    fn a_local_or_throw_away_database_gets_a_fresh_key() {
+        let mut local = given(&[("DATABASE_URL", "postgres://u:p@localhost/d"), (KEY, " ")]);
+        let mut none = given(&[]);
+
+        assert_eq!(local.see_to_encryption_key(), Ok(true));
+        assert_eq!(none.see_to_encryption_key(), Ok(true));
+        assert_ne!(local.get(KEY), none.get(KEY));
+    }
+
+    #[test]
+    fn the_demo_provider_stands_in_only_where_no_client_is_configured() {
+        assert_eq!(
+            given(&[]).without_client(),
+            ["gmail", "google_calendar", "outlook"]
+        );
+        assert_eq!(
+            given(&[("GOOGLE_CLIENT_ID", "x")]).without_client(),
+            ["outlook"]
+        );
+        assert_eq!(
+            given(&[("GMAIL_CLIENT_ID", "x")]).without_client(),
+            ["google_calendar", "outlook"]
+        );
+    }
+
+    #[test]
+    fn a_real_provider_keeps_its_endpoints_and_its_client() {
+        let mut variables = given(&[("GMAIL_CLIENT_ID", "real"), ("GMAIL_CLIENT_SECRET", "s")]);
+        let names = variables.without_client();
+
+        let known = variables.stand_in(&names, &demo());
+
+        assert_eq!(known, ["outlook"]);
+        assert_eq!(variables.get("GMAIL_CLIENT_ID").as_deref(), Some("real"));
+        assert_eq!(
+            variables.get("OUTLOOK_CLIENT_ID").as_deref(),
+            Some(DEMO_CLIENT_ID)
+        );
+        assert!(providers(&variables).get("gmail").is_none());
+    }
+
+    #[test]
+    fn providers_of_the_environment_are_laid_over_the_demo_providers() {
+        let mut variables = given(&[(
+            PROVIDERS,
+            r#"{"gmail":{"scopes":["openid"]},"acme":{"issuer":"https://id.acme.example"}}"#,
+        )]);
+
+        variables.stand_in(&["gmail"], &demo());
+
+        let providers = providers(&variables);
+        assert_eq!(providers["gmail"]["scopes"], json!(["openid"]));
+        assert_eq!(providers["gmail"]["issuer"], "http://127.0.0.1:1");
+        assert_eq!(providers["acme"]["issuer"], "https://id.acme.example");
+    }
+
+    #[test]
+    fn a_service_key_is_added_to_those_of_the_environment() {
+        let mut variables = given(&[(SERVICE_KEYS, "mine:*:read:00")]);
+
+        let key = variables.add_service_key("dev", "*", "read");
+
+        let all = variables.get(SERVICE_KEYS).expect("keys");
+        assert!(all.starts_with("mine:*:read:00,dev:*:read:"), "{all}");
+        assert!(key.starts_with("gk_") && key.len() == 46 && !all.contains(&key));
+    }
+
+    #[test]
+    fn what_the_environment_says_wins() {
+        let mut variables = given(&[("PUBLIC_URL", "https://tunnel.example")]);
+
+        variables.see_to_the_rest("http://127.0.0.1:3000");
+
+        assert_eq!(
+            variables.get("PUBLIC_URL").as_deref(),
+            Some("https://tunnel.example")
+        );
+        assert!(
+            variables
+                .get("SESSION_SECRET")
+                .is_some_and(|s| s.len() >= 32)
+        );
     }
 }

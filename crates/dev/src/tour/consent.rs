@@ -8,6 +8,8 @@ use super::{Tour, expect, expect_status, length, listed, shown, user};
 
 /// Of these only the length is shown.
 const SECRET: [&str; 4] = ["state", "nonce", "code_challenge", "code"];
+/// These are shown of every authorization.
+const NEWS: [&str; 4] = ["scope", "login_hint", "connection", "missing_scope"];
 
 impl Tour {
     /// Opens the authorize function; answers the provider's address, with what is asked.
@@ -23,7 +25,7 @@ impl Tour {
             "GET {} -> 302 {to}",
             Url::parse(authorize_url).map_or_else(|_| String::new(), |url| url.path().to_owned())
         ));
-        list(&sent);
+        self.list(&sent);
         let callback = self.url("/api/oauth/gmail/callback");
         for (name, wanted) in [
             ("response_type", "code"),
@@ -89,7 +91,7 @@ impl Tour {
             }
         ));
         shown(&format!("POST {form_target} -> 303 {}", returned.path()));
-        list(&returned.query_pairs().into_owned().collect());
+        self.list(&returned.query_pairs().into_owned().collect());
         Ok(returned)
     }
 
@@ -107,7 +109,8 @@ impl Tour {
         let brought: BTreeMap<String, String> = target.query_pairs().into_owned().collect();
 
         shown(&format!("GET {} -> 303 {}", returned.path(), target.path()));
-        list(&brought);
+        self.list(&brought);
+        self.flows += 1;
         let seen = brought.get("connection").map_or("nothing", String::as_str);
         expect(seen == outcome, &format!("connection={outcome}"), seen)?;
         expect(
@@ -119,13 +122,18 @@ impl Tour {
         expect(!flow, "the flow's cookie gone", "it is still there")?;
         Ok(brought)
     }
-}
 
-fn list(parameters: &BTreeMap<String, String>) {
-    for (name, value) in parameters {
-        match SECRET.contains(&name.as_str()) {
-            true => listed(name, &length(value)),
-            false => listed(name, value),
+    /// Shows every parameter the first time round, and then those that say something new.
+    fn list(&self, parameters: &BTreeMap<String, String>) {
+        for (name, value) in parameters {
+            let name = name.as_str();
+            if self.flows > 0 && !NEWS.contains(&name) {
+                continue;
+            }
+            match SECRET.contains(&name) {
+                true => listed(name, &length(value)),
+                false => listed(name, value),
+            }
         }
     }
 }
