@@ -141,17 +141,20 @@ impl DatabaseUrl {
 }
 
 fn is_local(config: &Config) -> bool {
-    config.get_hosts().iter().all(|host| match host {
-        Host::Tcp(name) => {
-            name == "localhost"
-                || name
-                    .trim_matches(['[', ']'])
-                    .parse::<std::net::IpAddr>()
-                    .is_ok_and(|ip| ip.is_loopback())
-        }
-        #[cfg(unix)]
-        Host::Unix(_) => true,
-    })
+    // `hostaddr` is where the client goes, whatever the host is called.
+    let addresses = config.get_hostaddrs();
+    addresses.iter().all(std::net::IpAddr::is_loopback)
+        && config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name
+                        .trim_matches(['[', ']'])
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|ip| ip.is_loopback())
+            }
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        })
 }
 
 #[cfg(test)]
@@ -182,6 +185,14 @@ mod tests {
             (
                 "postgres://u:p@localhost/d?sslmode=verify-full",
                 Verification::VerifyFull,
+            ),
+            (
+                "postgres://u:p@localhost/d?hostaddr=192.0.2.7",
+                Verification::VerifyFull,
+            ),
+            (
+                "postgres://u:p@localhost/d?hostaddr=127.0.0.1",
+                Verification::Prefer,
             ),
         ] {
             assert_eq!(verification(url), Ok(expected), "{url}");
