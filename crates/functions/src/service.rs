@@ -102,10 +102,19 @@ fn router(
 }
 
 fn misconfigured(name: &'static str, error: &SettingsError) -> Router {
-    tracing::error!(function = name, %error, "misconfigured");
+    tracing::error!(event = "misconfigured", function = name, %error);
     let problem = Problem::new(Code::Misconfigured, error.to_string());
-    Router::new().fallback(move || std::future::ready(problem.clone().into_response()))
+    Router::new().fallback(move |method: Method| {
+        let began = Instant::now();
+        let response = problem.clone().into_response();
+        let status = response.status();
+        note(name, &method, UNMATCHED, status, Noted::default(), began);
+        std::future::ready(response)
+    })
 }
+
+/// The route in the log where no route took the request: a path can hold anything.
+const UNMATCHED: &str = "unmatched";
 
 async fn not_found() -> Problem {
     Problem::new(Code::InvalidRequest, "there is nothing at this path")
@@ -125,7 +134,8 @@ async fn observe(State(instance): State<Instance>, request: Request, next: Next)
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+        .map_or_else(|| UNMATCHED.to_owned(), |path| path.as_str().to_owned());
+    let provider = named_provider(&instance.app, &route, request.uri().path());
 
     let mut response = match instance.cold_start.initialized() {
         true => next.run(request).await,
@@ -136,8 +146,19 @@ async fn observe(State(instance): State<Instance>, request: Request, next: Next)
         }
     };
     add_headers(&instance, &mut response);
-    note(&instance, &method, &route, &response, began);
+    let mut noted: Noted = response.extensions().get().cloned().unwrap_or_default();
+    noted.provider = noted.provider.or(provider);
+    let status = response.status();
+    note(instance.function, &method, &route, status, noted, began);
     response
+}
+
+/// The provider in the path of a route that has one, if it is one of ours: the log of a
+/// failed sign-in names it too, and nothing that somebody made up.
+fn named_provider(app: &App, route: &str, path: &str) -> Option<String> {
+    let position = route.split('/').position(|part| part == "{provider}")?;
+    let name = path.split('/').nth(position)?;
+    Some(app.settings.providers.find(name)?.name.clone())
 }
 
 async fn check(instance: &Instance) -> Report {
@@ -153,15 +174,20 @@ async fn check(instance: &Instance) -> Report {
     report
 }
 
-fn note(instance: &Instance, method: &Method, route: &str, response: &Response, began: Instant) {
-    let none = Noted::default();
-    let noted = response.extensions().get::<Noted>().unwrap_or(&none);
+fn note(
+    function: &str,
+    method: &Method,
+    route: &str,
+    status: StatusCode,
+    noted: Noted,
+    began: Instant,
+) {
     tracing::info!(
         event = "request",
-        function = instance.function,
+        function,
         method = method.as_str(),
         route,
-        status = response.status().as_u16(),
+        status = status.as_u16(),
         duration_ms = milliseconds(began),
         provider = noted.provider.as_deref(),
         connection_id = noted.connection.as_deref(),

@@ -262,8 +262,22 @@ async fn send(
         *request.body_mut() = Value::Object(members).to_string().into_bytes();
     }
 
-    let answer = http.send(request, TIMEOUT).await?;
-    let (status, body) = shape(&answer, definition, now).map_err(ExchangeError::Endpoint)?;
+    let provider = &definition.display_name;
+    let answer = http.send(request, TIMEOUT).await.inspect_err(
+        |error| tracing::warn!(event = "token_endpoint", provider, %error, "no answer"),
+    )?;
+    let (status, body) = shape(&answer, definition, now).map_err(|error| {
+        tracing::warn!(
+            event = "token_endpoint",
+            provider,
+            status = answer.status,
+            %error,
+            error_codes = error_codes(&answer.body),
+            trace_id = trace_id(&answer.body),
+            "refused"
+        );
+        ExchangeError::Endpoint(error)
+    })?;
     let response = http::Response::builder().status(status).body(body);
     response.map_err(|_| ExchangeError::Http(HttpError::Malformed))
 }
@@ -326,6 +340,25 @@ fn meaning(error: String, status: u16, definition: &Definition) -> TokenEndpoint
         _ if status == 401 => TokenEndpointError::ClientRefused { error },
         _ => TokenEndpointError::Refused { error, status },
     }
+}
+
+/// Microsoft's numbers for what went wrong, which its support asks for. Numbers only:
+/// nothing else of the answer is safe to repeat.
+fn error_codes(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let codes = body.get("error_codes")?.as_array()?.iter();
+    let codes: Vec<String> = codes
+        .filter_map(Value::as_u64)
+        .map(|code| format!("AADSTS{code}"))
+        .collect();
+    Some(codes.join(" "))
+}
+
+/// The provider's id of this request, where it is a UUID and so nothing else.
+fn trace_id(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let id = uuid::Uuid::try_parse(body.get("trace_id")?.as_str()?).ok()?;
+    Some(id.to_string())
 }
 
 fn retry_after(answer: &Answer) -> Option<u64> {
