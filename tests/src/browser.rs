@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::http::client;
@@ -39,7 +42,12 @@ impl Browser {
         let (driver, output, port) = tokio::task::spawn_blocking(start_driver)
             .await
             .expect("chromedriver");
-        let mut browser = Self { driver, _output: output, port, session: String::new() };
+        let mut browser = Self {
+            driver,
+            _output: output,
+            port,
+            session: String::new(),
+        };
         // As root Chromium refuses its sandbox; in containers /dev/shm is small.
         let arguments = [
             "--headless=new",
@@ -59,7 +67,9 @@ impl Browser {
             "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
-        let answer = browser.ask(reqwest::Method::POST, "/session", Some(&wanted)).await;
+        let answer = browser
+            .ask(reqwest::Method::POST, "/session", Some(&wanted))
+            .await;
         let answer = answer.unwrap_or_else(|error| panic!("{INSTALL}: {error}"));
         browser.session = answer["sessionId"].as_str().expect("sessionId").to_owned();
         browser
@@ -73,6 +83,31 @@ impl Browser {
     /// Where it is.
     pub async fn address(&self) -> String {
         text_of(&self.get("/url").await)
+    }
+
+    /// Waits until it is at an address that begins like this, and has loaded it.
+    ///
+    /// # Panics
+    ///
+    /// After ten seconds, with where it is instead.
+    pub async fn arrive(&self, address: &str) {
+        let mut seen = String::new();
+        for _ in 0..200 {
+            // Between two pages there is nothing to ask; then the next look will tell.
+            let script =
+                json!({"args": [], "script": "return [location.href, document.readyState]"});
+            let path = format!("/session/{}/execute/sync", self.session);
+            match self.ask(reqwest::Method::POST, &path, Some(&script)).await {
+                Ok(answer) if answer[1] == "complete" => seen = text_of(&answer[0]),
+                Ok(_) => continue,
+                Err(error) => seen = error,
+            }
+            if seen.starts_with(address) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("still at {seen}, not at {address}");
     }
 
     /// The page's title.
@@ -94,10 +129,12 @@ impl Browser {
         found.as_array().is_some_and(|found| !found.is_empty())
     }
 
-    /// Clicks the first element of a CSS selector, and waits for the page that follows.
+    /// Clicks the first element of a CSS selector; [`arrive`](Self::arrive) waits for the page
+    /// that follows.
     pub async fn click(&self, css: &str) {
         let element = self.find(css).await;
-        self.post(&format!("/element/{element}/click"), json!({})).await;
+        self.post(&format!("/element/{element}/click"), json!({}))
+            .await;
     }
 
     /// Types keys into whatever has the focus.
@@ -109,13 +146,16 @@ impl Browser {
 
     /// What a script returns; the page's own policy does not apply to it.
     pub async fn run(&self, script: &str) -> Value {
-        self.post("/execute/sync", json!({"script": script, "args": []})).await
+        self.post("/execute/sync", json!({"script": script, "args": []}))
+            .await
     }
 
     /// Lets the window be so many CSS pixels wide and high; 320 wide is a small phone.
     pub async fn set_size(&self, width: u32, height: u32) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
     }
 
     /// Prefers `light` or `dark`.
@@ -129,16 +169,25 @@ impl Browser {
     pub async fn complaints(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({"type": "browser"})).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
-        entries.iter().map(|entry| text_of(&entry["message"])).collect()
+        entries
+            .iter()
+            .map(|entry| text_of(&entry["message"]))
+            .collect()
     }
 
-    /// A picture of the window, PNG in base64.
-    pub async fn screenshot(&self) -> String {
-        text_of(&self.get("/screenshot").await)
+    /// Writes a picture of the window (PNG) for people to look at.
+    pub async fn save_picture(&self, file: &Path) {
+        let encoded = text_of(&self.get("/screenshot").await);
+        let picture = STANDARD.decode(encoded).expect("base64");
+        std::fs::write(file, picture).expect("the picture can be written");
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
-        self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters})).await;
+        self.post(
+            "/goog/cdp/execute",
+            json!({"cmd": command, "params": parameters}),
+        )
+        .await;
     }
 
     async fn find(&self, css: &str) -> String {
@@ -199,25 +248,35 @@ impl Drop for Browser {
 const INSTALL: &str =
     "Chromium and its driver are needed: apt-get install chromium chromium-driver";
 
+/// chromedriver looks for a free port and then binds it, so two that start at once can get in
+/// each other's way; the one that loses ends at once.
+const ATTEMPTS: u32 = 5;
+
 fn start_driver() -> (Child, BufReader<ChildStdout>, u16) {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{INSTALL} ({error})"));
-    let mut output = BufReader::new(driver.stdout.take().expect("piped"));
-    let mut line = String::new();
-    while output.read_line(&mut line).expect("chromedriver's output") > 0 {
-        let port = line.split("successfully on port ").nth(1);
-        if let Some(port) = port.and_then(|rest| rest.trim_end().trim_end_matches('.').parse().ok())
-        {
-            return (driver, output, port);
+    let mut said = String::new();
+    for _ in 0..ATTEMPTS {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{INSTALL} ({error})"));
+        let mut output = BufReader::new(driver.stdout.take().expect("piped"));
+        said.clear();
+        while output.read_line(&mut said).expect("chromedriver's output") > 0 {
+            if let Some(port) = port_in(&said) {
+                return (driver, output, port);
+            }
         }
-        line.clear();
+        let _ = driver.wait();
     }
-    panic!("{INSTALL} (chromedriver ended without a port)")
+    panic!("{INSTALL} (chromedriver ended: {said})");
+}
+
+fn port_in(said: &str) -> Option<u16> {
+    let (_, port) = said.split_once("successfully on port ")?;
+    port.trim_end().trim_end_matches('.').parse().ok()
 }
 
 fn text_of(value: &Value) -> String {

@@ -63,11 +63,13 @@ pub fn notice(app: &App, query: &Query, rows: &[Connection]) -> Result<Option<No
         .find(provider)
         .map_or("The service", |provider| provider.display_name());
     let account = query.one("account")?.unwrap_or_default();
-    let account = rows
+    let theirs = rows
         .iter()
-        .any(|row| row.key.provider == provider && row.key.account == account)
-        .then(|| format!(" as {account}"))
-        .unwrap_or_default();
+        .any(|row| row.key.provider == provider && row.key.account == account);
+    let account = match theirs {
+        true => format!(" as {account}"),
+        false => String::new(),
+    };
     Ok(match connection {
         "connected" => Some(Notice {
             kind: Kind::Success,
@@ -131,7 +133,7 @@ fn disconnected(name: &str, access: Option<&str>) -> Notice {
             Kind::Warning,
             format!(
                 "The access at {name} was not ended, because another connection of the same \
-                 account still uses it. {by_hand}"
+                 account still uses it. It ends when that one is disconnected too."
             ),
         ),
         Some("unsupported") => (
