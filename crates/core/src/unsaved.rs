@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::connection::{ConnectionId, Version};
 use crate::scope::ScopeSet;
 use crate::store::oauth_tokens::Connection;
-use crate::store::oauth_tokens::lease::{self, Refreshed};
+use crate::store::oauth_tokens::lease::{self, Refreshed, Saved};
 use crate::store::{Store, StoreError};
 
 /// A token set that waits to be written.
@@ -49,7 +49,7 @@ impl Kept {
         &self,
         store: &Store,
         now: DateTime<Utc>,
-    ) -> Result<Option<Version>, StoreError> {
+    ) -> Result<Option<Saved>, StoreError> {
         let left = |at: Option<DateTime<Utc>>| at.map(|at| (at - now).as_seconds_f64());
         let refreshed = Refreshed {
             sealed: &self.sealed,

@@ -15,7 +15,7 @@ use crate::oauth::revocation;
 use crate::oauth::token::{self, TIMEOUT, TokenEndpointError, TokenSet};
 use crate::provider::Provider;
 use crate::store::StoreError;
-use crate::store::oauth_tokens::lease::{self, Failed, Lease};
+use crate::store::oauth_tokens::lease::{self, Failed, Lease, Saved};
 use crate::store::oauth_tokens::{self, Connection};
 use crate::unsaved::Kept;
 
@@ -315,10 +315,11 @@ async fn save(
     let saved = write(app, &kept).await;
     let id = kept.connection.key.id;
     match saved {
-        Ok(Some(version)) => {
+        Ok(Some(saved)) => {
             tracing::info!(connection_id = %id, provider = %provider.name, "refreshed");
-            let mut connection = kept.as_connection(app.now());
-            connection.version = version;
+            let mut connection = kept.as_connection(saved.now);
+            connection.version = saved.version;
+            connection.expires_at = saved.expires_at;
             Ok(Usable {
                 connection,
                 credentials,
@@ -348,7 +349,7 @@ async fn save(
     }
 }
 
-async fn write(app: &App, kept: &Kept) -> Result<Option<i64>, StoreError> {
+async fn write(app: &App, kept: &Kept) -> Result<Option<Saved>, StoreError> {
     let mut pause = Duration::from_millis(50);
     for _ in 0..2 {
         match kept.save(&app.store, app.now()).await {

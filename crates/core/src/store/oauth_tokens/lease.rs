@@ -1,6 +1,7 @@
 //! The right to refresh: a lease in the row. Not `for update`: no transaction may stay
 //! open while a token endpoint takes its time. If the holder dies, the lease runs out.
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -72,7 +73,18 @@ pub struct Refreshed<'a> {
     pub refresh_expires_in: Option<f64>,
 }
 
-/// Stores a refreshed token set over version `seen`; the new version, or `None` when
+/// What a stored token set got from the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Saved {
+    /// Counted one up.
+    pub version: Version,
+    /// When the access token ends, by the database's clock as every other reader sees it.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The database's time.
+    pub now: DateTime<Utc>,
+}
+
+/// Stores a refreshed token set over version `seen`; what was stored, or `None` when
 /// the row is gone or has another version. Compares the version and not the lease, so
 /// that a late winner who holds a rotated refresh token is still saved.
 pub async fn save_refreshed(
@@ -80,7 +92,7 @@ pub async fn save_refreshed(
     id: ConnectionId,
     seen: Version,
     refreshed: &Refreshed<'_>,
-) -> Result<Option<Version>, StoreError> {
+) -> Result<Option<Saved>, StoreError> {
     let scopes = refreshed.scopes.map(ScopeSet::as_slice);
     let rows = store
         .write(
@@ -107,7 +119,7 @@ pub async fn save_refreshed(
                         jsonb_build_object('before', before.scopes, 'after', saved.scopes)
                    from saved join before using (id)
                   where not (saved.scopes @> before.scopes and before.scopes @> saved.scopes))
-             select version from saved",
+             select version, expires_at, now() from saved",
             &[
                 (&id.0, Type::UUID),
                 (&seen, Type::INT8),
@@ -119,7 +131,11 @@ pub async fn save_refreshed(
             ],
         )
         .await?;
-    Ok(rows.first().map(|row| row.get(0)))
+    Ok(rows.first().map(|row| Saved {
+        version: row.get(0),
+        expires_at: row.get(1),
+        now: row.get(2),
+    }))
 }
 
 /// So many failures in a row are worth one event.
