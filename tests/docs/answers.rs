@@ -198,6 +198,11 @@ async fn callers(api: &TestApi, codes: &mut Codes) {
     );
     codes.add(
         list,
+        &api.get("/api/connections?provider=%00").await,
+        "invalid_request",
+    );
+    codes.add(
+        list,
         &send(api.request("GET", "/api/connections")).await,
         "unauthorized",
     );

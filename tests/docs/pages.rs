@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use grantkeep_core::secret::SessionToken;
+use grantkeep_core::service_key::{Permission, ServiceKeys};
+use grantkeep_core::session::SessionKey;
 use serde_json::Value;
 
 use crate::project::{files, openapi, root, text};
@@ -157,6 +160,57 @@ fn every_example_fits_its_schema() {
         }
     }
     assert!(count > 15, "only {count} examples were found");
+}
+
+/// A shell block of docs/api.md that has `word` in it, run; its output.
+fn run_block(word: &str, environment: &[(&str, &str)]) -> String {
+    let page = text("docs/api.md");
+    let block = page
+        .split("\n```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .find(|block| block.contains(word))
+        .unwrap_or_else(|| panic!("no shell block with {word}"));
+    let output = std::process::Command::new("sh")
+        .args(["-ec", block])
+        .envs(environment.iter().copied())
+        .output()
+        .expect("a shell");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_shell_lines_make_a_service_key_that_works() {
+    let printed = run_block("sha256sum", &[]);
+    let words: Vec<&str> = printed.split_whitespace().collect();
+    let key = words
+        .iter()
+        .find(|word| word.starts_with("gk_"))
+        .expect("a key");
+    let keys = ServiceKeys::parse(words.last().expect("an entry")).expect("an entry");
+
+    let found = keys.find(key).expect("the key is the one of the entry");
+    assert!(found.permits(Permission::Read) && found.reaches("acme") && !found.reaches("other"));
+}
+
+#[test]
+fn the_shell_lines_sign_a_session_that_is_accepted() {
+    let secret = "a-session-secret-that-only-tests-use-0001";
+    let printed = run_block("openssl dgst", &[("SESSION_SECRET", secret)]);
+    let token = SessionToken::new(printed.trim());
+
+    let session = SessionKey::new(secret)
+        .expect("long enough")
+        .verify(&token, chrono::Utc::now())
+        .expect("a session");
+    assert_eq!(
+        (
+            session.owner.workspace.as_str(),
+            session.owner.actor.as_str()
+        ),
+        ("acme", "user-42")
+    );
 }
 
 /// Targets of Markdown links outside code blocks.

@@ -68,7 +68,10 @@ async fn list(
         Some(_) => return Err(Problem::invalid("limit", "must be a number from 1 to 200")),
     };
     let after = query.one("cursor")?.map(read_cursor).transpose()?;
-    let provider = query.one("provider")?;
+    let provider = query
+        .one("provider")?
+        .map(|provider| name("provider", provider))
+        .transpose()?;
     let (workspace, actor) = match &caller {
         Caller::Session(session) => (
             session.owner.workspace.clone(),
@@ -88,7 +91,7 @@ async fn list(
     };
 
     // One more than asked for tells whether there is a next page.
-    let actor = actor.as_deref();
+    let (actor, provider) = (actor.as_deref(), provider.as_deref());
     let mut rows =
         oauth_tokens::list(&app.store, &workspace, actor, provider, after, limit + 1).await?;
     let more = rows.len() as i64 > limit;
