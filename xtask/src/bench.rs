@@ -1,0 +1,77 @@
+//! `cargo xtask bench`: each figure beside its reference, measured in turns in one
+//! run, because machines are noisy; medians are reported.
+
+mod cold_start;
+mod database;
+mod figures;
+mod function;
+mod load;
+mod pgbench;
+mod proxy;
+mod report;
+mod size;
+mod warm;
+
+use std::process::ExitCode;
+
+use database::Database;
+use function::Builds;
+use report::Report;
+
+/// What can be measured alone.
+pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
+
+/// Why nothing was measured, for people.
+type Error = Box<dyn std::error::Error>;
+
+/// Measures one part, or all of them, and prints a table. Fails when something could
+/// not be measured, not when a target is missed: machines differ.
+pub fn run(part: &str) -> ExitCode {
+    match measure(part) {
+        Ok(report) => {
+            print!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(part: &str) -> Result<Report, Error> {
+    let wanted = |name: &str| part == name || part == "all";
+    let rounds = match std::env::var("GRANTKEEP_BENCH_ROUNDS") {
+        Ok(text) => text
+            .parse()
+            .ok()
+            .filter(|rounds| *rounds > 0)
+            .ok_or("GRANTKEEP_BENCH_ROUNDS must be a number above 0")?,
+        Err(_) => 7,
+    };
+    let builds = Builds::make()?;
+    let mut report = Report::default();
+    if wanted("size") {
+        size::measure(&builds, &mut report)?;
+    }
+    if part != "size" {
+        let database = Database::start()?;
+        if wanted("wire") {
+            warm::wire(&builds, &database, &mut report)?;
+        }
+        if wanted("cold-start") {
+            cold_start::measure(&builds, &database, rounds, &mut report)?;
+        }
+        if wanted("latency") {
+            warm::latency(&builds, &database, rounds, &mut report)?;
+        }
+        if wanted("read") {
+            warm::throughput(&builds, &database, rounds, &mut report)?;
+        }
+    }
+    Ok(report)
+}
+
+fn note(text: &str) {
+    eprintln!("# {text}");
+}

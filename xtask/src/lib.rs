@@ -1,1 +1,0 @@
-//! Benchmarks and checks that need more than a test

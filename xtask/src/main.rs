@@ -1,0 +1,31 @@
+//! `cargo xtask`: work on the project that is neither a build nor a test.
+
+mod bench;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask bench [read|latency|wire|cold-start|size|all]
+
+Measures the release build of the token function against what it could not do without:
+the same statement run by pgbench, a function that does nothing, a bare connection.
+Starts its own Postgres; builds what it measures. GRANTKEEP_BENCH_ROUNDS (default 7)
+says how often each pair is measured.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["-h" | "--help" | "help"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        ["bench"] => bench::run("all"),
+        ["bench", part] if bench::PARTS.contains(part) => bench::run(part),
+        _ => {
+            eprint!("{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
