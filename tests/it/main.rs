@@ -1,5 +1,6 @@
 //! Behaviour through the public interface: real HTTP, a real Postgres, a demo provider.
 
+mod authorize;
 mod browser;
 mod callback;
 mod connect_page;

@@ -282,6 +282,11 @@ impl From<TokenEndpointError> for Problem {
             TokenEndpointError::DeadGrant { error } => provider_error(&error, 400),
             TokenEndpointError::ClientRefused { error } => client_refused(&error),
             TokenEndpointError::Refused { error, status } => provider_error(&error, status),
+            // An answer came, and it was none: asking again gets the same.
+            TokenEndpointError::Unavailable {
+                status: Some(status @ 200..300),
+                ..
+            } => provider_error("unreadable_answer", status),
             TokenEndpointError::Unavailable {
                 reason,
                 retry_after,

@@ -29,7 +29,8 @@ pub struct Granted<'a> {
     pub sealed: &'a [u8],
     /// Under which key.
     pub key_id: String,
-    /// Worth a note of its own, such as `no_refresh_token`.
+    /// `status_reason` of a connection that works with a reservation, such as
+    /// `expires_without_refresh`.
     pub warning: Option<&'a str>,
 }
 
@@ -44,10 +45,10 @@ pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, 
                  insert into oauth_tokens
                         (id, provider, workspace_id, actor_id, account, subject, client_id, scopes,
                          requested_scopes, scopes_assumed, expires_at, refresh_expires_at,
-                         status, token_data, key_id)
+                         status, token_data, key_id, status_reason)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
                          now() + make_interval(secs => $11), now() + make_interval(secs => $12),
-                         'active', $13, $14)
+                         'active', $13, $14, $15)
                  on conflict (provider, workspace_id, actor_id, account) do update
                     set subject = coalesce(excluded.subject, oauth_tokens.subject),
                         client_id = excluded.client_id,
@@ -55,7 +56,8 @@ pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, 
                         scopes_assumed = excluded.scopes_assumed,
                         expires_at = excluded.expires_at,
                         refresh_expires_at = excluded.refresh_expires_at,
-                        status = 'active', status_reason = null, status_since = now(),
+                        status = 'active', status_reason = excluded.status_reason,
+                        status_since = now(),
                         token_data = excluded.token_data, key_id = excluded.key_id,
                         version = oauth_tokens.version + 1,
                         pending_token_data = null, pending_until = null,
