@@ -6,7 +6,9 @@ pub mod browser;
 pub mod database;
 pub mod http;
 pub mod instance;
+pub mod pgbouncer;
 pub mod visitor;
+pub mod wire;
 
 pub use api::{TestApi, TestApiBuilder};
 pub use http::Reply;

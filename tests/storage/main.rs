@@ -1,8 +1,10 @@
 //! What is stored and what several instances do to it at once: refreshing once, the
 //! schema, poolers, TLS, sealing, tenants.
 
+mod pooler;
 mod refresh_failures;
 mod refresh_once;
 mod refresh_saves;
 mod refresh_timing;
+mod schema;
 mod support;

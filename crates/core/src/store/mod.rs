@@ -68,10 +68,12 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Reads. Tables that are not there yet hold nothing.
+    /// Reads. Tables that are not there yet hold nothing, and are not created by looking;
+    /// those of an older version are brought up to date, as their rows count.
     pub async fn read(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         match self.run(sql, params).await {
-            Err(Failure::NoSuchSchema) => Ok(Vec::new()),
+            Err(Failure::NoTables) => Ok(Vec::new()),
+            Err(Failure::OtherTables) => self.run_after_ensuring(sql, params).await,
             other => other.map_err(Failure::into_error),
         }
     }
@@ -80,12 +82,20 @@ impl Store {
     /// only when, the database says that it is missing.
     pub async fn write(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         match self.run(sql, params).await {
-            Err(Failure::NoSuchSchema) => {
-                schema::ensure(self).await?;
-                self.run(sql, params).await.map_err(Failure::into_error)
+            Err(Failure::NoTables | Failure::OtherTables) => {
+                self.run_after_ensuring(sql, params).await
             }
             other => other.map_err(Failure::into_error),
         }
+    }
+
+    async fn run_after_ensuring(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        schema::ensure(self).await?;
+        self.run(sql, params).await.map_err(Failure::into_error)
     }
 
     /// Runs one statement; once more on a fresh connection when the pooled one turns out
@@ -128,7 +138,8 @@ impl Store {
 }
 
 enum Failure {
-    NoSuchSchema,
+    NoTables,
+    OtherTables,
     Closed(String),
     Other(StoreError),
 }
@@ -144,9 +155,8 @@ impl Failure {
         };
         let code = state.code().to_owned();
         match state {
-            &SqlState::UNDEFINED_TABLE
-            | &SqlState::UNDEFINED_COLUMN
-            | &SqlState::INVALID_SCHEMA_NAME => Self::NoSuchSchema,
+            &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => Self::NoTables,
+            &SqlState::UNDEFINED_COLUMN => Self::OtherTables,
             // Shutting down, starting up, or closed by an administrator or a pooler.
             &SqlState::ADMIN_SHUTDOWN
             | &SqlState::CRASH_SHUTDOWN
@@ -163,7 +173,7 @@ impl Failure {
 
     fn into_error(self) -> StoreError {
         match self {
-            Self::NoSuchSchema => StoreError::Schema(
+            Self::NoTables | Self::OtherTables => StoreError::Schema(
                 "the database's tables are not those of this version: run `grantkeep migrate`"
                     .to_owned(),
             ),
