@@ -108,7 +108,7 @@ pub fn app(variables: &BTreeMap<String, String>) -> App {
     App::new(settings).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn usual(
+pub(crate) fn usual(
     origin: &str,
     database_url: &str,
     provider: &DemoProvider,
@@ -238,7 +238,7 @@ impl TestApi {
 
     /// A browser that nobody is signed in with.
     pub fn visitor(&self) -> Visitor<'_> {
-        Visitor::new(self)
+        Visitor::at(&self.origin, self.public_url())
     }
 
     /// Connects the default workspace and actor, all boxes ticked; the callback's answer.

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod browser;
 pub mod database;
+pub mod deployment;
 pub mod http;
 pub mod instance;
 pub mod pgbouncer;
@@ -11,5 +12,6 @@ pub mod visitor;
 pub mod wire;
 
 pub use api::{TestApi, TestApiBuilder};
+pub use deployment::Deployment;
 pub use http::Reply;
 pub use visitor::{Consent, Visitor};

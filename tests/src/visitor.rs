@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::api::TestApi;
 use crate::http::{Reply, client, send};
 
 /// What the user chooses at the consent page.
@@ -57,24 +56,32 @@ impl Consent {
 
 /// A browser.
 pub struct Visitor<'a> {
-    api: &'a TestApi,
+    origin: &'a str,
+    /// Where the functions believe themselves to be.
+    public_url: &'a str,
     /// Its cookies for the api.
     pub cookies: BTreeMap<String, String>,
 }
 
 impl<'a> Visitor<'a> {
-    pub(crate) fn new(api: &'a TestApi) -> Self {
+    /// One that visits the functions at this origin, which may be another than the one
+    /// that they believe themselves to be at.
+    pub fn at(origin: &'a str, public_url: &'a str) -> Self {
         Self {
-            api,
+            origin,
+            public_url,
             cookies: BTreeMap::new(),
         }
     }
 
     /// Follows nothing; keeps the cookies of the answer. `path` may be a full address at the api.
     pub async fn get(&mut self, path: &str) -> Reply {
-        let request = self
-            .api
-            .request("GET", self.api.local(path))
+        let path = [self.public_url, self.origin]
+            .into_iter()
+            .find_map(|origin| path.strip_prefix(origin))
+            .unwrap_or(path);
+        let request = client()
+            .get(format!("{}{path}", self.origin))
             .header("cookie", self.cookie_header());
         let reply = send(request).await;
         self.keep(&reply);
@@ -86,11 +93,10 @@ impl<'a> Visitor<'a> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let request = self
-            .api
-            .request("POST", path)
+        let request = client()
+            .post(format!("{}{path}", self.origin))
             .header("cookie", self.cookie_header())
-            .header("origin", self.api.public_url())
+            .header("origin", self.public_url)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
         let reply = send(request).await;

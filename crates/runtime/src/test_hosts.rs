@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
 
-pub use executable::{binary, example};
+pub use executable::{binary, example, release_binary};
 pub use process::Stopped;
 
 /// The host to stand in for.

@@ -11,31 +11,49 @@ use serde_json::Value;
 
 /// The binary of an example, built if it is missing or older than its sources.
 pub fn example(package: &str, name: &str) -> PathBuf {
-    find(package, "--example", name, Path::new("examples"))
+    let profile = profile_of_this_test();
+    find(
+        &profile,
+        package,
+        &["--example", name],
+        name,
+        Path::new("examples"),
+    )
 }
 
 /// A package's binary, built if it is missing or older than its sources.
 pub fn binary(package: &str, name: &str) -> PathBuf {
-    find(package, "--bin", name, Path::new(""))
+    let profile = profile_of_this_test();
+    find(&profile, package, &["--bin", name], name, Path::new(""))
+}
+
+/// The same as it is deployed: of the release profile. All of the package's binaries are built
+/// together, which is much faster than one after the other.
+pub fn release_binary(package: &str, name: &str) -> PathBuf {
+    let profile = profile_of_this_test().with_file_name("release");
+    find(&profile, package, &["--bins"], name, Path::new(""))
+}
+
+/// `target/<profile>`; this test lies in `deps` below it.
+fn profile_of_this_test() -> PathBuf {
+    let this = env::current_exe().expect("the path of this test");
+    let profile = this.ancestors().nth(2);
+    profile
+        .expect("a test lies in target/<profile>/deps")
+        .to_owned()
 }
 
 /// A run of all tests has built it already, and asking Cargo again could build the dependencies a
 /// second time: it selects other features for one package than for all.
-fn find(package: &str, kind: &str, name: &str, folder: &Path) -> PathBuf {
+fn find(profile: &Path, package: &str, selected: &[&str], name: &str, folder: &Path) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
 
-    // target/<profile>/deps/<this test>
-    let this = env::current_exe().expect("the path of this test");
-    let profile = this
-        .ancestors()
-        .nth(2)
-        .expect("a test lies in target/<profile>/deps");
     let built = profile.join(folder).join(name);
     if is_fresh(&built) == Some(true) {
         return built;
     }
-    build(package, kind, name, profile)
+    build(profile, package, selected, name)
 }
 
 /// Whether `built` is as young as every source that Cargo notes beside it. `None`: not built.
@@ -50,7 +68,7 @@ fn is_fresh(built: &Path) -> Option<bool> {
     Some(sources.all(|source| modified(Path::new(&source)).is_some_and(|at| at <= built_at)))
 }
 
-fn build(package: &str, kind: &str, name: &str, profile: &Path) -> PathBuf {
+fn build(profile: &Path, package: &str, selected: &[&str], name: &str) -> PathBuf {
     let profile = match profile.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(name) => name,
@@ -63,14 +81,12 @@ fn build(package: &str, kind: &str, name: &str, profile: &Path) -> PathBuf {
             "--profile",
             profile,
         ])
-        .args(["--package", package, kind, name])
+        .args(["--package", package])
+        .args(selected)
         .stderr(Stdio::inherit())
         .output()
         .expect("Cargo to start");
-    assert!(
-        output.status.success(),
-        "cannot build {kind} {name} of {package}"
-    );
+    assert!(output.status.success(), "cannot build {name} of {package}");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

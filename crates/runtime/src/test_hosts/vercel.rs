@@ -65,10 +65,13 @@ impl Vercel {
         all.extend(variables);
         let mut process = Process::start(program, &all);
 
-        let (ipc, _) = tokio::select! {
-            accepted = listener.accept() => accepted.expect("a unix socket"),
-            () = ended(&mut process) => panic!("ended early: {}", process.stderr()),
+        let connected = tokio::select! {
+            accepted = listener.accept() => Some(accepted.expect("a unix socket")),
+            () = ended(&mut process) => None,
             () = sleep(PATIENCE) => panic!("nobody connected to VERCEL_IPC_PATH"),
+        };
+        let Some((ipc, _)) = connected else {
+            return port_taken(process).await;
         };
         // The launcher knows one function per socket: whoever connects first is it.
         drop(listener);
@@ -76,11 +79,11 @@ impl Vercel {
         tokio::spawn(reports.clone().collect(ipc));
 
         let started = tokio::select! {
-            started = reports.first(|report| report["type"] == "server-started") => started,
-            () = ended(&mut process) => {
-                assert!(process.stderr().contains("in use"), "ended early: {}", process.stderr());
-                return None;
-            }
+            started = reports.first(|report| report["type"] == "server-started") => Some(started),
+            () = ended(&mut process) => None,
+        };
+        let Some(started) = started else {
+            return port_taken(process).await;
         };
         assert_eq!(started["payload"]["httpPort"], address.port());
         Some(Vercel {
@@ -158,6 +161,17 @@ impl Reports {
             .await
             .expect("the function to report over VERCEL_IPC_PATH")
     }
+}
+
+/// `None`, if that is why the process ended.
+async fn port_taken(process: Process) -> Option<Vercel> {
+    let stopped = process.wait().await;
+    assert!(
+        stopped.stderr.contains("in use"),
+        "ended early: {}",
+        stopped.stderr
+    );
+    None
 }
 
 async fn ended(process: &mut Process) {

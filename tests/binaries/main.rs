@@ -1,0 +1,5 @@
+//! The real function binaries, each its own process, under stand-ins for every host.
+
+mod flow;
+
+mod steps;
