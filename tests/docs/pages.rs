@@ -213,6 +213,36 @@ fn the_shell_lines_sign_a_session_that_is_accepted() {
     );
 }
 
+/// Ids such as `ST-01` in the first column of a table.
+fn checks(page: &str) -> BTreeSet<String> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+        .flat_map(|cell| cell.split(", "))
+        .filter(|id| id.len() == 5 && id.as_bytes()[2] == b'-')
+        .map(|id| id.replace('-', "").to_ascii_lowercase())
+        .collect()
+}
+
+#[test]
+fn every_check_of_the_security_page_has_a_test_of_its_name() {
+    let checks = checks(&text("SECURITY.md"));
+    assert!(checks.contains("st01") && checks.len() > 30, "{checks:?}");
+    let sources: Vec<String> = files()
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| text(&path.to_string_lossy()))
+        .collect();
+    let without: Vec<&String> = checks
+        .iter()
+        .filter(|id| {
+            let function = format!("fn {id}_");
+            !sources.iter().any(|source| source.contains(&function))
+        })
+        .collect();
+
+    assert!(without.is_empty(), "no test begins with {without:?}");
+}
+
 /// Targets of Markdown links outside code blocks.
 fn links(markdown: &str) -> Vec<String> {
     let prose = markdown.split("```").step_by(2);
