@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::cipher::OpenError;
-use crate::connection::{Column, Owner};
+use crate::connection::{Column, Owner, RowKey};
 use crate::credentials::Credentials;
 use crate::provider::Provider;
 use crate::scope::{Mode, ScopeSet};
 use crate::secret::AccessToken;
-use crate::store::StoreError;
 use crate::store::oauth_tokens::{self, Connection, Status};
+use crate::store::{StoreError, connection_events};
 
 /// Which token a caller wants.
 pub struct Wanted {
@@ -140,7 +140,24 @@ async fn select(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usabl
             .collect();
         return Err(TokenError::AmbiguousAccount { accounts });
     }
-    open(app, found.pop().ok_or(TokenError::NotConnected)?)
+    let row = found.pop().ok_or(TokenError::NotConnected)?;
+    let key = row.key.clone();
+    let opened = open(app, row);
+    if let Err(TokenError::Cipher(error)) = &opened {
+        note_unreadable(app, &key, error).await;
+    }
+    opened
+}
+
+/// Somebody who can write to the database may be at work: that is worth a trace there and
+/// a line here. The caller is refused in any case.
+async fn note_unreadable(app: &App, key: &RowKey, error: &OpenError) {
+    tracing::error!(connection_id = %key.id, provider = %key.provider, %error, "does not open");
+    if *error == OpenError::Integrity
+        && let Err(error) = connection_events::insert_integrity_error(&app.store, key).await
+    {
+        tracing::warn!(connection_id = %key.id, %error, "not recorded");
+    }
 }
 
 /// Opens a row's token set, unless its grant is dead; what this instance refreshed and

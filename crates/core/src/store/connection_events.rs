@@ -4,7 +4,7 @@
 use tokio_postgres::types::Type;
 
 use super::{Store, StoreError};
-use crate::connection::Owner;
+use crate::connection::{Owner, RowKey};
 
 /// Records something that changed no row, such as a refused callback.
 pub async fn insert(
@@ -26,6 +26,30 @@ pub async fn insert(
                 (&workspace, Type::TEXT),
                 (&actor, Type::TEXT),
                 (&reason, Type::TEXT),
+            ],
+        )
+        .await
+        .map(drop)
+}
+
+/// Records that a row's token set was altered or moved there from elsewhere; once an hour
+/// is enough, however often it is read.
+pub async fn insert_integrity_error(store: &Store, key: &RowKey) -> Result<(), StoreError> {
+    store
+        .write(
+            "insert into connection_events
+                    (id, type, connection_id, provider, workspace_id, actor_id, account)
+             select gen_random_uuid(), 'connection.integrity_error', $1, $2, $3, $4, $5
+              where not exists (
+                    select 1 from connection_events
+                     where connection_id = $1 and type = 'connection.integrity_error'
+                       and created_at > now() - interval '1 hour')",
+            &[
+                (&key.id.0, Type::UUID),
+                (&key.provider, Type::TEXT),
+                (&key.owner.workspace, Type::TEXT),
+                (&key.owner.actor, Type::TEXT),
+                (&key.account, Type::TEXT),
             ],
         )
         .await

@@ -1,0 +1,458 @@
+//! The lease and the compare-and-swap against a small model of them, and their promise
+//! kept while many work at once.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use grantkeep_core::connection::{ConnectionId, Owner, RowKey};
+use grantkeep_core::scope::ScopeSet;
+use grantkeep_core::store::oauth_tokens::lease::{self, Failed, Lease, Refreshed};
+use grantkeep_core::store::oauth_tokens::write::{self, Granted};
+use grantkeep_core::store::oauth_tokens::{self};
+use grantkeep_core::store::{DatabaseUrl, Store};
+use grantkeep_tests::database;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// Repeatable randomness (xorshift64); a failure names the seed.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn often(&mut self) -> bool {
+        self.below(4) > 0
+    }
+
+    fn seldom(&mut self) -> bool {
+        self.below(4) == 0
+    }
+
+    fn id(&mut self) -> Uuid {
+        Uuid::from_u64_pair(self.below(u64::MAX), self.below(u64::MAX))
+    }
+}
+
+/// What a row should look like. A lease or a wait either lasts for the whole test or is
+/// over when the next step begins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Row {
+    id: Uuid,
+    version: i64,
+    active: bool,
+    token: Vec<u8>,
+    holder: Option<Uuid>,
+    held: bool,
+    waits: bool,
+    forced: bool,
+    failures: i32,
+}
+
+const LASTS: f64 = 3600.0;
+const IS_OVER: f64 = -1.0;
+
+fn seconds(lasts: bool) -> f64 {
+    if lasts { LASTS } else { IS_OVER }
+}
+
+struct Bench {
+    store: Store,
+    client: Client,
+    actor: String,
+    random: Random,
+    row: Option<Row>,
+    /// Ids and leases of before, for those who come late.
+    known_ids: Vec<Uuid>,
+    known_leases: Vec<Lease>,
+    written: u32,
+}
+
+impl Bench {
+    async fn new(url: &str, seed: u64) -> Self {
+        Self {
+            store: store(url),
+            client: database::connect(url).await,
+            actor: format!("seed {seed}"),
+            random: Random::new(seed),
+            row: None,
+            known_ids: Vec::new(),
+            known_leases: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// The row's id, or one that is gone.
+    fn some_id(&mut self) -> Uuid {
+        match (&self.row, self.random.seldom()) {
+            (Some(row), false) => row.id,
+            _ => {
+                let count = self.known_ids.len() as u64;
+                match self.random.below(count + 1) {
+                    unknown if unknown == count => self.random.id(),
+                    known => self.known_ids[known as usize],
+                }
+            }
+        }
+    }
+
+    /// The row's version, or the one before it.
+    fn some_version(&mut self) -> i64 {
+        let version = self.row.as_ref().map_or(1, |row| row.version);
+        version - i64::from(self.random.seldom())
+    }
+
+    fn next_token(&mut self) -> Vec<u8> {
+        self.written += 1;
+        self.written.to_be_bytes().to_vec()
+    }
+
+    /// The row if a step with this id and version is about it.
+    fn hit(&mut self, id: Uuid, version: i64) -> Option<&mut Row> {
+        self.row
+            .as_mut()
+            .filter(|row| row.id == id && row.version == version)
+    }
+
+    async fn claim(&mut self) {
+        let (id, version) = (self.some_id(), self.some_version());
+        let (holder, lasts, forced) = (self.random.id(), self.random.often(), self.random.seldom());
+        let got = lease::claim(
+            &self.store,
+            ConnectionId(id),
+            version,
+            holder,
+            seconds(lasts),
+            forced.then_some(LASTS),
+        )
+        .await
+        .expect("a statement");
+
+        let expected = self
+            .hit(id, version)
+            .filter(|row| row.active && !row.held && !row.waits && !(forced && row.forced))
+            .map(|row| {
+                let abandoned = row.holder.is_some();
+                (row.holder, row.held) = (Some(holder), lasts);
+                row.forced |= forced;
+                (holder, abandoned)
+            });
+        assert_eq!(got.map(|lease| (lease.id, lease.abandoned)), expected);
+        self.known_leases.extend(got);
+    }
+
+    async fn save(&mut self) {
+        let (id, version) = (self.some_id(), self.some_version());
+        let token = self.next_token();
+        let saved = save(&self.store, id, version, &token).await;
+
+        let expected = self.hit(id, version).map(|row| {
+            *row = Row {
+                version: row.version + 1,
+                active: true,
+                token,
+                holder: None,
+                held: false,
+                waits: false,
+                failures: 0,
+                ..row.clone()
+            };
+            row.version
+        });
+        assert_eq!(saved, expected);
+    }
+
+    async fn fail(&mut self) {
+        let (id, wait) = (self.some_id(), self.random.often());
+        let count = self.known_leases.len();
+        if count == 0 {
+            return;
+        }
+        // Mostly the last one, who may still hold it.
+        let back = match self.random.often() {
+            true => 1,
+            false => 1 + self.random.below(count as u64) as usize,
+        };
+        let lease = self.known_leases[count - back];
+        let failed = Failed {
+            error: "provider_unavailable",
+            retry_in: seconds(wait),
+        };
+        lease::record_failure(&self.store, ConnectionId(id), lease, &failed)
+            .await
+            .expect("a statement");
+
+        let held = |row: &&mut Row| row.id == id && row.holder == Some(lease.id);
+        if let Some(row) = self.row.as_mut().filter(held) {
+            (row.holder, row.held, row.waits) = (None, false, wait);
+            row.failures += 1;
+        }
+    }
+
+    async fn mark_dead(&mut self) {
+        let (id, version) = (self.some_id(), self.some_version());
+        let died = lease::mark_dead(&self.store, ConnectionId(id), version, "invalid_grant")
+            .await
+            .expect("a statement");
+
+        let expected = self.hit(id, version).filter(|row| row.active).map(|row| {
+            (row.active, row.holder, row.held, row.waits) = (false, None, false, false);
+        });
+        assert_eq!(died, expected.is_some());
+    }
+
+    async fn reconnect(&mut self) {
+        let id = self.some_id();
+        let token = self.next_token();
+        let key = RowKey {
+            id: ConnectionId(id),
+            provider: "gmail".to_owned(),
+            owner: Owner::new(None, Some(&self.actor)).expect("names"),
+            account: "alice@example.test".to_owned(),
+        };
+        let saved = grant(&self.store, &key, &token).await;
+
+        let fits = self.row.as_ref().is_none_or(|row| row.id == id);
+        assert_eq!(saved, fits);
+        if fits {
+            self.row = Some(Row {
+                id,
+                version: self.row.as_ref().map_or(1, |row| row.version + 1),
+                active: true,
+                token,
+                holder: None,
+                held: false,
+                waits: false,
+                forced: false,
+                failures: 0,
+            });
+            self.known_ids.push(id);
+        }
+    }
+
+    async fn lease_for_disconnect(&mut self) {
+        let (id, holder, lasts) = (self.some_id(), self.random.id(), self.random.seldom());
+        let got =
+            write::lease_for_disconnect(&self.store, ConnectionId(id), holder, seconds(lasts))
+                .await
+                .expect("a statement");
+
+        let free = |row: &&mut Row| row.id == id && !row.held;
+        let expected = self.row.as_mut().filter(free).map(|row| {
+            (row.holder, row.held) = (Some(holder), lasts);
+        });
+        assert_eq!(got, expected.is_some());
+    }
+
+    async fn delete(&mut self) {
+        let id = self.some_id();
+        let gone = write::delete(&self.store, ConnectionId(id), true, "revoked")
+            .await
+            .expect("a statement");
+
+        let expected = self.row.take_if(|row| row.id == id);
+        assert_eq!(gone, expected.is_some());
+    }
+
+    async fn step(&mut self) {
+        match self.random.below(20) {
+            0..6 => self.claim().await,
+            6..10 => self.save().await,
+            10..13 => self.fail().await,
+            13..15 => self.mark_dead().await,
+            15..18 => self.reconnect().await,
+            18 => self.lease_for_disconnect().await,
+            _ => self.delete().await,
+        }
+        assert_eq!(self.stored().await, self.row);
+    }
+
+    async fn stored(&self) -> Option<Row> {
+        let sql = "select id, version, status = 'active', token_data, lease_id,
+                          coalesce(lease_until > now(), false), coalesce(retry_at > now(), false),
+                          forced_at is not null, refresh_failures
+                     from oauth_tokens where actor_id = $1";
+        let rows = self.client.query(sql, &[&self.actor]).await.expect("rows");
+        assert!(rows.len() < 2, "two rows of one key");
+        rows.first().map(|row| Row {
+            id: row.get(0),
+            version: row.get(1),
+            active: row.get(2),
+            token: row.get(3),
+            holder: row.get(4),
+            held: row.get(5),
+            waits: row.get(6),
+            forced: row.get(7),
+            failures: row.get(8),
+        })
+    }
+}
+
+fn store(url: &str) -> Store {
+    let url = DatabaseUrl::parse(url, None).unwrap_or_else(|error| panic!("{error}"));
+    Store::new(&url).unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn grant(store: &Store, key: &RowKey, token: &[u8]) -> bool {
+    let none = ScopeSet::default();
+    let granted = Granted {
+        key,
+        subject: None,
+        client_id: "client",
+        scopes: &none,
+        requested_scopes: &none,
+        scopes_assumed: false,
+        expires_in: Some(IS_OVER),
+        refresh_expires_in: None,
+        sealed: token,
+        key_id: "00000000".to_owned(),
+        warning: None,
+    };
+    write::save_granted(store, &granted)
+        .await
+        .expect("a statement")
+}
+
+async fn save(store: &Store, id: Uuid, seen: i64, token: &[u8]) -> Option<i64> {
+    let refreshed = Refreshed {
+        sealed: token,
+        key_id: "00000000".to_owned(),
+        scopes: None,
+        expires_in: Some(LASTS),
+        refresh_expires_in: None,
+    };
+    lease::save_refreshed(store, ConnectionId(id), seen, &refreshed)
+        .await
+        .expect("a statement")
+        .map(|saved| saved.version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf05_any_order_of_steps_ends_as_the_model_says() {
+    let url = database::create().await;
+    let mut running = Vec::new();
+    for seed in 1..=8_u64 {
+        let url = url.clone();
+        running.push(tokio::spawn(async move {
+            println!("seed {seed}");
+            let mut bench = Bench::new(&url, seed).await;
+            bench.reconnect().await;
+            for _ in 0..250 {
+                bench.step().await;
+            }
+            bench.written
+        }));
+    }
+
+    for one in running {
+        let written = one.await.expect("the model and the table agree");
+        assert!(
+            written > 30,
+            "{written} token sets written: too few to mean anything"
+        );
+    }
+}
+
+/// Who holds the lease, as the holders themselves know it.
+struct Holder {
+    name: Uuid,
+    /// Before this the database cannot have let anybody else in.
+    safe_until: Instant,
+    released: bool,
+}
+
+const LEASE: Duration = Duration::from_millis(400);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf01_at_no_time_do_two_hold_the_lease_and_every_version_is_saved_once() {
+    let url = database::create().await;
+    let key = RowKey {
+        id: ConnectionId(Uuid::from_u128(7)),
+        provider: "gmail".to_owned(),
+        owner: Owner::new(None, None).expect("names"),
+        account: "alice@example.test".to_owned(),
+    };
+    assert!(grant(&store(&url), &key, b"first").await);
+    let holder: Arc<Mutex<Option<Holder>>> = Arc::default();
+    let until = Instant::now() + Duration::from_secs(6);
+
+    let mut workers = Vec::new();
+    for worker in 0..12_u64 {
+        // A few instances with several requests each.
+        let store = store(&url);
+        let (holder, id) = (holder.clone(), key.id);
+        workers.push(tokio::spawn(async move {
+            let mut random = Random::new(100 + worker);
+            let mut saved: Vec<(i64, Vec<u8>)> = Vec::new();
+            let mut deaths = 0;
+            while Instant::now() < until {
+                let row = oauth_tokens::find_by_id(&store, id).await.expect("a read");
+                let seen = row.expect("a row").version;
+                let asked = Instant::now();
+                let name = random.id();
+                let lease = LEASE.as_secs_f64();
+                let got = lease::claim(&store, id, seen, name, lease, None).await;
+                if got.expect("a statement").is_none() {
+                    tokio::time::sleep(Duration::from_millis(random.below(10))).await;
+                    continue;
+                }
+                let began = Instant::now();
+                if began >= asked + LEASE {
+                    // So slow that it may be over: not a holder in anybody's eyes.
+                    continue;
+                }
+                let before = holder.lock().expect("no panic").replace(Holder {
+                    name,
+                    safe_until: asked + LEASE,
+                    released: false,
+                });
+                let free =
+                    before.is_none_or(|before| before.released || before.safe_until <= began);
+                assert!(free, "two holders at once");
+
+                if random.below(40) == 0 {
+                    deaths += 1;
+                    continue;
+                }
+                tokio::time::sleep(Duration::from_millis(random.below(6))).await;
+                if let Some(held) = holder.lock().expect("no panic").as_mut() {
+                    held.released |= held.name == name;
+                }
+                let token = name.as_bytes().to_vec();
+                if let Some(version) = save(&store, id.0, seen, &token).await {
+                    saved.push((version, token));
+                }
+            }
+            (saved, deaths)
+        }));
+    }
+
+    let mut saved = Vec::new();
+    let mut deaths = 0;
+    for worker in workers {
+        let (own, died) = worker.await.expect("a worker");
+        saved.extend(own);
+        deaths += died;
+    }
+    saved.sort();
+    let versions: Vec<i64> = saved.iter().map(|(version, _)| *version).collect();
+    let expected: Vec<i64> = (2..).take(versions.len()).collect();
+    assert_eq!(versions, expected, "each version once, none left out");
+    let row = oauth_tokens::find_by_id(&store(&url), key.id).await;
+    let row = row.expect("a read").expect("a row");
+    let last = saved.last().expect("saved something");
+    assert_eq!((row.version, row.sealed.as_ref()), (last.0, Some(&last.1)));
+    assert!(
+        saved.len() > 100 && deaths > 0,
+        "{} saved, {deaths} died",
+        saved.len()
+    );
+}
