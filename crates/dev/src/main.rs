@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::arguments::Action;
-use crate::screen::{complain, say};
+use crate::screen::{complain, progress, say};
 use crate::stack::Stack;
 use crate::variables::Variables;
 
@@ -77,24 +77,18 @@ fn finish(result: Result<(), String>) -> ExitCode {
 async fn serve(wanted: u16) -> Result<(), String> {
     let listener = port::listen(wanted).await?;
     let stack = Stack::start(listener, Variables::of_process()).await?;
-    ready::show(&stack);
 
     // Only from here on: a signal during the start ends the process at once, and
     // Postgres cleans up after itself.
-    stopped()
-        .await
+    let (mut interrupt, mut terminate) = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)))
         .map_err(|error| format!("signals cannot be waited for: {error}"))?;
-    complain("stopping");
-    stack.stop().await;
-    Ok(())
-}
-
-async fn stopped() -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    ready::show(&stack);
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    progress("stopping");
+    stack.stop().await;
     Ok(())
 }
