@@ -1,11 +1,16 @@
 //! Behaviour through the public interface: real HTTP, a real Postgres, a demo provider.
 
+mod access;
 mod authorize;
 mod browser;
 mod callback;
 mod connect_page;
+mod connections;
 mod exchange;
 mod flow;
+mod links;
+mod requests;
 mod scripted;
 mod state;
 mod support;
+mod token;

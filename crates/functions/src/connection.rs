@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
@@ -44,21 +44,16 @@ fn routes() -> Router<Instance> {
         .options(cors::preflight);
     Router::new()
         .route("/api/connections/{id}", methods)
-        .route_layer(middleware::map_response(cors::vary))
+        .route_layer(middleware::map_response(cors::for_pages))
 }
 
-async fn show(
-    State(app): State<App>,
-    caller: Caller,
-    headers: HeaderMap,
-    Path(id): Path,
-) -> Result<Response, Problem> {
+async fn show(State(app): State<App>, caller: Caller, Path(id): Path) -> Result<Response, Problem> {
     let row = find(&app, &caller, Permission::Read, &id).await?;
     let noted = noted(&row, &caller);
 
     let mut response = json(StatusCode::OK, &ConnectionView::new(&app, row));
     response.extensions_mut().insert(noted);
-    Ok(cors::allow(&app, &headers, response))
+    Ok(response)
 }
 
 #[derive(Serialize)]
@@ -71,7 +66,6 @@ struct Gone {
 async fn forget(
     State(app): State<App>,
     caller: Caller,
-    headers: HeaderMap,
     Path(id): Path,
 ) -> Result<Response, Problem> {
     let row = find(&app, &caller, Permission::Write, &id).await?;
@@ -84,7 +78,7 @@ async fn forget(
     };
     let mut response = json(StatusCode::OK, &gone);
     response.extensions_mut().insert(noted(&row, &caller));
-    Ok(cors::allow(&app, &headers, response))
+    Ok(response)
 }
 
 #[derive(Deserialize)]

@@ -85,26 +85,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let body = body(request).await?;
         let mut reader = serde_json::Deserializer::from_slice(&body);
-        serde_path_to_error::deserialize(&mut reader)
-            .map(Self)
-            .map_err(|error| {
-                // The parser's own words can repeat a value, and values can be secrets.
-                let path = error.path().to_string();
-                let inner = error.into_inner();
-                match inner.is_data() {
-                    true if path == "." => Problem::invalid("body", data_message(&inner)),
-                    true => Problem::invalid(&path, data_message(&inner)),
-                    false => Problem::invalid(
-                        "body",
-                        format!(
-                            "is not JSON at line {} column {}",
-                            inner.line(),
-                            inner.column()
-                        ),
-                    ),
-                }
-            })
+        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            // The parser's own words can repeat a value, and values can be secrets.
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            match inner.is_data() {
+                true if path == "." => Problem::invalid("body", data_message(&inner)),
+                true => Problem::invalid(&path, data_message(&inner)),
+                false => not_json(&inner),
+            }
+        })?;
+        // Two readers of one body must not see two different things.
+        reader.end().map_err(|error| not_json(&error))?;
+        Ok(Self(read))
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    Problem::invalid(
+        "body",
+        format!("is not JSON at line {line} column {column}"),
+    )
 }
 
 fn data_message(error: &serde_json::Error) -> String {

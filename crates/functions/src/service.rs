@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{FromRef, MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, StatusCode};
@@ -19,6 +19,7 @@ use grantkeep_core::App;
 use grantkeep_core::cold_start::{self, Report};
 use grantkeep_core::settings::{Need, SettingsError};
 
+use crate::cors;
 use crate::log;
 use crate::problem::{Code, Problem};
 
@@ -128,9 +129,11 @@ async fn method_not_allowed() -> Problem {
 
 /// Checks scopes beside the first request, logs every request by its route (never by
 /// its URL, whose query can hold a code), and adds the headers that all answers have.
+/// Errors are readable for our pages too, or they could not tell a lost session.
 async fn observe(State(instance): State<Instance>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
+    let origin = request.headers().get(ORIGIN).cloned();
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -145,6 +148,7 @@ async fn observe(State(instance): State<Instance>, request: Request, next: Next)
             response
         }
     };
+    cors::allow(&instance.app, origin.as_ref(), &mut response);
     add_headers(&instance, &mut response);
     let mut noted: Noted = response.extensions().get().cloned().unwrap_or_default();
     noted.provider = noted.provider.or(provider);
