@@ -48,6 +48,33 @@ fn every_problem_code_is_in_both_documents() {
     }
 }
 
+#[test]
+fn every_event_that_is_written_is_in_the_reference() {
+    let page = text("docs/api.md");
+    let mut count = 0;
+    for path in files() {
+        if !path.starts_with("crates/core/src") {
+            continue;
+        }
+        let source = text(&path.to_string_lossy());
+        let quoted = source.split(['"', '\'']);
+        let plain = |word: &str| {
+            word.bytes()
+                .all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
+        };
+        for event in quoted.filter(|word| {
+            (word.starts_with("connection.") || word.starts_with("callback.")) && plain(word)
+        }) {
+            count += 1;
+            assert!(
+                page.contains(&format!("\n| `{event}` | ")),
+                "docs/api.md: {event}"
+            );
+        }
+    }
+    assert!(count > 5, "only {count} events were found");
+}
+
 /// Words in capitals that a source file quotes: the variables that it reads.
 fn quoted_capitals(path: &str) -> BTreeSet<String> {
     let source = text(path);
