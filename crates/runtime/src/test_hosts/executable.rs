@@ -57,6 +57,10 @@ fn find(profile: &Path, package: &str, selected: &[&str], name: &str, folder: &P
 }
 
 /// Whether `built` is as young as every source that Cargo notes beside it. `None`: not built.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "only tests read what Cargo wrote"
+)]
 fn is_fresh(built: &Path) -> Option<bool> {
     let modified = |path: &Path| -> Option<SystemTime> { fs::metadata(path).ok()?.modified().ok() };
     let built_at = modified(built)?;
