@@ -60,6 +60,23 @@ impl Process {
         self.host.stdout()
     }
 
+    /// Stops it in the middle of whatever it does, as a host freezes an instance.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Lets it go on where it was.
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self.host.process_id().to_string();
+        let mut kill = tokio::process::Command::new("kill");
+        let sent = kill.args([signal, &id]).status().await.expect("kill");
+        assert!(sent.success(), "cannot send {signal} to {id}");
+    }
+
     /// SIGKILL, without a warning.
     pub fn kill(self) {
         drop(self.host);

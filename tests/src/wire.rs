@@ -1,7 +1,7 @@
-//! A proxy before Postgres that counts round trips.
+//! A proxy before Postgres that counts round trips and can lose an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,7 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Wire {
     /// The database's URL through the proxy, without TLS.
     pub url: String,
-    round_trips: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    round_trips: AtomicUsize,
+    /// The number of the round trip whose answer gets lost; 0: none.
+    lost: AtomicUsize,
 }
 
 impl Wire {
@@ -28,28 +35,50 @@ impl Wire {
         url.set_port(Some(port)).expect("a port");
         url.set_query(Some("sslmode=disable"));
 
-        let round_trips = Arc::new(AtomicUsize::new(0));
-        let counted = round_trips.clone();
+        let counters = Arc::new(Counters::default());
+        let counted = counters.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.expect("Postgres");
-                let (client_reads, mut client_writes) = client.into_split();
-                let (mut server_reads, server_writes) = server.into_split();
-                tokio::spawn(requests(client_reads, server_writes, counted.clone()));
-                tokio::spawn(async move {
-                    tokio::io::copy(&mut server_reads, &mut client_writes).await
-                });
+                tokio::spawn(pass(client, server, counted.clone()));
             }
         });
         Self {
             url: url.into(),
-            round_trips,
+            counters,
         }
     }
 
     /// Round trips since the last call: every `Query` and every `Sync` waits for the server.
     pub fn round_trips(&self) -> usize {
-        self.round_trips.swap(0, Ordering::SeqCst)
+        self.counters.round_trips.swap(0, Ordering::SeqCst)
+    }
+
+    /// Starts to count anew, and breaks the connection instead of answering the `number`th
+    /// round trip, which the server does carry out.
+    pub fn lose_answer(&self, number: usize) {
+        self.counters.round_trips.store(0, Ordering::SeqCst);
+        self.counters.lost.store(number, Ordering::SeqCst);
+    }
+}
+
+/// Passes both directions on until one of them ends.
+async fn pass(client: TcpStream, server: TcpStream, counters: Arc<Counters>) {
+    let (client_reads, mut client_writes) = client.into_split();
+    let (mut server_reads, server_writes) = server.into_split();
+    let lost = AtomicBool::new(false);
+    let answers = async {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = server_reads.read(&mut piece).await {
+            if lost.load(Ordering::SeqCst) || client_writes.write_all(&piece[..read]).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        _ = requests(client_reads, server_writes, &counters, &lost) => {}
+        () = answers => {}
     }
 }
 
@@ -57,7 +86,8 @@ impl Wire {
 async fn requests(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    counted: Arc<AtomicUsize>,
+    counters: &Counters,
+    lost: &AtomicBool,
 ) -> Option<()> {
     let mut startup = true;
     loop {
@@ -72,7 +102,11 @@ async fn requests(
         message.resize(head + rest, 0);
         client.read_exact(&mut message[head..]).await.ok()?;
         if !startup && matches!(message[0], b'Q' | b'S') {
-            counted.fetch_add(1, Ordering::SeqCst);
+            let number = counters.round_trips.fetch_add(1, Ordering::SeqCst) + 1;
+            if number == counters.lost.load(Ordering::SeqCst) {
+                counters.lost.store(0, Ordering::SeqCst);
+                lost.store(true, Ordering::SeqCst);
+            }
         }
         startup = false;
         server.write_all(&message).await.ok()?;

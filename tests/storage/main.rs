@@ -2,6 +2,7 @@
 //! schema, poolers, TLS, sealing, tenants.
 
 mod lease_model;
+mod lost_answers;
 mod pooler;
 mod refresh_failures;
 mod refresh_once;

@@ -60,6 +60,39 @@ async fn db05_the_whole_flow_works_through_a_transaction_pooler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rf01_many_processes_behind_a_transaction_pooler_cause_one_refresh() {
+    let bouncer = pgbouncer().await;
+    let direct = database::create().await;
+    let mut api = TestApi::builder()
+        .variable("DATABASE_URL", &bouncer.url(&direct))
+        .start()
+        .await;
+    api.database_url = direct.clone();
+    api.connect("gmail").await;
+    let before = access_token(&api.token("gmail").await);
+    let processes = Process::start_many(3, "token", &api.variables).await;
+    let churn = bouncer.churn(&direct, 4);
+    api.provider.update(|knobs| knobs.delay_ms = 500);
+    api.set_expiry("gmail", -1).await;
+
+    let mut reading = Vec::new();
+    for number in 0..60 {
+        let origin = processes[number % 3].origin.clone();
+        reading.push(tokio::spawn(async move { get(&origin, GMAIL).await }));
+    }
+
+    let mut tokens = Vec::new();
+    for one in reading {
+        tokens.push(access_token(&one.await.expect("an answer")));
+    }
+    tokens.dedup();
+    assert_eq!(tokens.len(), 1);
+    assert_ne!(tokens[0], before);
+    assert_eq!(api.provider.refresh_requests(), 1);
+    assert!(churn.goes_on());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn db05_several_instances_create_the_schema_through_a_transaction_pooler() {
     let bouncer = pgbouncer().await;
     let direct = database::create().await;

@@ -86,7 +86,10 @@ async fn rf01_reads_of_other_connections_stay_fast_while_a_provider_is_slow() {
 
     // In the process that refreshes or waits, with its few database connections.
     let busy = processes[0].origin.clone();
-    let waiting = tokio::spawn(async move { read_at_once(&processes, 25).await });
+    let waiting = tokio::spawn(async move {
+        let replies = read_at_once(&processes, 25).await;
+        (processes, replies)
+    });
     until(async || api.provider.refresh_requests() == 1).await;
     let mut took = Vec::new();
     while !waiting.is_finished() {
@@ -96,8 +99,9 @@ async fn rf01_reads_of_other_connections_stay_fast_while_a_provider_is_slow() {
         access_token(&reply);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let (_alive_until_here, replies) = waiting.await.expect("waiters");
 
-    one_token(&waiting.await.expect("waiters"));
+    one_token(&replies);
     took.sort();
     assert!(took.len() > 5, "{} reads meanwhile", took.len());
     let typical = took[took.len() * 9 / 10];
@@ -211,6 +215,53 @@ async fn rf05_whoever_reconnects_during_a_refresh_wins() {
             .await,
         None
     );
+}
+
+/// As Lambda does between two invocations, or in the middle of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn rf05_a_holder_frozen_past_its_lease_gives_way_to_whoever_took_over() {
+    let api = TestApi::start().await;
+    api.connect("gmail").await;
+    let frozen = Process::start("token", &api.variables).await;
+    api.provider.update(|knobs| knobs.delay_ms = 300);
+    api.set_expiry("gmail", -1).await;
+
+    let origin = frozen.origin.clone();
+    let late = tokio::spawn(async move { get(&origin, GMAIL).await });
+    until(async || api.provider.refresh_requests() == 1).await;
+    frozen.freeze().await;
+    let lease = "update oauth_tokens set lease_until = now()";
+    grantkeep_tests::database::execute(&api.database_url, lease).await;
+    let winner = access_token(&api.token("gmail").await);
+    frozen.thaw().await;
+
+    let late = late.await.expect("an answer");
+    assert_eq!(access_token(&late), winner);
+    assert_eq!(late.json()["persisted"], true);
+    assert_eq!(access_token(&api.token("gmail").await), winner);
+    assert_eq!(api.provider.refresh_requests(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf05_what_a_holder_got_is_saved_even_when_its_lease_is_over() {
+    let api = single_use().await;
+    api.connect("gmail").await;
+    let frozen = Process::start("token", &api.variables).await;
+    api.provider.update(|knobs| knobs.delay_ms = 300);
+    api.set_expiry("gmail", -1).await;
+
+    let origin = frozen.origin.clone();
+    let late = tokio::spawn(async move { get(&origin, GMAIL).await });
+    until(async || api.provider.refresh_requests() == 1).await;
+    frozen.freeze().await;
+    let lease = "update oauth_tokens set lease_until = now()";
+    grantkeep_tests::database::execute(&api.database_url, lease).await;
+    frozen.thaw().await;
+
+    let late = late.await.expect("an answer");
+    assert_eq!(late.json()["persisted"], true, "{}", late.text);
+    assert_eq!(access_token(&api.token("gmail").await), access_token(&late));
+    assert_eq!(api.provider.refresh_requests(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

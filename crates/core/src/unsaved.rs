@@ -95,7 +95,11 @@ impl Unsaved {
         let waiting: Vec<Kept> = self.lock().values().cloned().collect();
         for kept in waiting {
             if kept.save(store, now).await.is_ok() {
-                self.lock().remove(&kept.connection.key.id);
+                // Unless another refresh has left a newer one meanwhile.
+                let version = kept.connection.version;
+                self.lock().retain(|id, waiting| {
+                    *id != kept.connection.key.id || waiting.connection.version != version
+                });
             }
         }
     }

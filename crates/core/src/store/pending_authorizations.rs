@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Records a begun authorization for `seconds`, and forgets those that ran out.
+/// Records a begun authorization for `seconds`, and forgets those that ran out. Recording
+/// it twice, when the answer got lost, is the same as once.
 pub async fn insert(
     store: &Store,
     id: Uuid,
@@ -19,7 +20,8 @@ pub async fn insert(
                   where id in (select id from pending_authorizations
                                 where expires_at < now() limit 100 for update skip locked))
              insert into pending_authorizations (id, state_hash, expires_at)
-             values ($1, $2, now() + make_interval(secs => $3))",
+             values ($1, $2, now() + make_interval(secs => $3))
+             on conflict (id) do nothing",
             &[
                 (&id, Type::UUID),
                 (&state_hash, Type::BYTEA),

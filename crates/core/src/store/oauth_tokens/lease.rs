@@ -20,7 +20,8 @@ pub struct Lease {
 
 /// Claims the right to refresh one connection for `seconds`; `None` when somebody else
 /// holds it, a failure asks to wait, or the token set is no longer the one of `seen`.
-/// A `forced` refresh is granted at most once in `forced_every` seconds.
+/// A `forced` refresh is granted at most once in `forced_every` seconds. Asking again as
+/// the same holder, when the answer got lost, gives the same lease.
 pub async fn claim(
     store: &Store,
     id: ConnectionId,
@@ -34,16 +35,17 @@ pub async fn claim(
             "with seen as (
                  select id, lease_id from oauth_tokens
                   where id = $1 and version = $2 and status = 'active'
-                    and (lease_until is null or lease_until < now())
-                    and (retry_at is null or retry_at <= now())
-                    and ($5::float8 is null or forced_at is null
-                         or forced_at + make_interval(secs => $5) < now())
+                    and (lease_id = $3
+                         or (lease_until is null or lease_until < now())
+                        and (retry_at is null or retry_at <= now())
+                        and ($5::float8 is null or forced_at is null
+                             or forced_at + make_interval(secs => $5) < now()))
                     for update)
              update oauth_tokens row
                 set lease_id = $3, lease_until = now() + make_interval(secs => $4),
                     forced_at = case when $5::float8 is null then forced_at else now() end
                from seen where row.id = seen.id
-          returning seen.lease_id is not null",
+          returning seen.lease_id is not null and seen.lease_id <> $3",
             &[
                 (&id.0, Type::UUID),
                 (&seen, Type::INT8),
