@@ -1,7 +1,9 @@
-//! A proxy before Postgres that counts round trips and can lose an answer.
+//! A proxy before Postgres that counts round trips, can lose an answer and can fall
+//! silent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +21,7 @@ struct Counters {
     round_trips: AtomicUsize,
     /// The number of the round trip whose answer gets lost; 0: none.
     lost: AtomicUsize,
+    silent: AtomicBool,
 }
 
 impl Wire {
@@ -60,6 +63,12 @@ impl Wire {
         self.counters.round_trips.store(0, Ordering::SeqCst);
         self.counters.lost.store(number, Ordering::SeqCst);
     }
+
+    /// Holds every answer back, on old and new connections, until told otherwise. What is
+    /// asked reaches the server.
+    pub fn silence(&self, silent: bool) {
+        self.counters.silent.store(silent, Ordering::SeqCst);
+    }
 }
 
 /// Passes both directions on until one of them ends.
@@ -70,6 +79,9 @@ async fn pass(client: TcpStream, server: TcpStream, counters: Arc<Counters>) {
     let answers = async {
         let mut piece = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = server_reads.read(&mut piece).await {
+            while counters.silent.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             if lost.load(Ordering::SeqCst) || client_writes.write_all(&piece[..read]).await.is_err()
             {
                 return;

@@ -138,7 +138,8 @@ impl Bench {
 
         let expected = self
             .hit(id, version)
-            .filter(|row| row.active && !row.held && !row.waits && !(forced && row.forced))
+            .filter(|row| row.active && !row.held && !row.waits)
+            .filter(|row| !forced || !row.forced)
             .map(|row| {
                 let abandoned = row.holder.is_some();
                 (row.holder, row.held) = (Some(holder), lasts);
@@ -309,6 +310,7 @@ async fn grant(store: &Store, key: &RowKey, token: &[u8]) -> bool {
         client_id: "client",
         scopes: &none,
         requested_scopes: &none,
+        missing_scopes: &none,
         scopes_assumed: false,
         expires_in: Some(IS_OVER),
         refresh_expires_in: None,

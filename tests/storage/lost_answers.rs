@@ -9,7 +9,7 @@ use grantkeep_tests::wire::Wire;
 use grantkeep_tests::{TestApi, database};
 use serde_json::json;
 
-use crate::support::access_token;
+use crate::support::{access_token, until};
 
 async fn behind_a_wire() -> (TestApi, Wire) {
     let direct = database::create().await;
@@ -49,6 +49,29 @@ async fn rf03_a_refresh_survives_the_loss_of_any_of_the_databases_answers() {
         assert_eq!(api.provider.refresh_requests(), 1, "answer {number}");
         assert!(wire.round_trips() > 3, "answer {number}: nothing was lost");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf03_a_database_that_falls_silent_delays_a_refreshed_token_by_one_time_out_at_most() {
+    let (api, wire) = behind_a_wire().await;
+    api.provider.update(|knobs| knobs.delay_ms = 300);
+    api.set_expiry("gmail", -1).await;
+
+    let started = Instant::now();
+    let (reply, ()) = tokio::join!(api.token("gmail"), async {
+        until(async || api.provider.refresh_requests() == 1).await;
+        wire.silence(true);
+    });
+    let took = started.elapsed();
+    wire.silence(false);
+
+    let token = access_token(&reply);
+    assert_eq!(reply.json()["persisted"], false);
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let later = api.token("gmail").await;
+    assert_eq!(access_token(&later), token);
+    assert_eq!(later.json()["persisted"], true);
+    assert_eq!(api.provider.refresh_requests(), 1);
 }
 
 #[tokio::test]

@@ -138,6 +138,26 @@ async fn rf07_retry_after_is_honoured() {
 }
 
 #[tokio::test]
+async fn rf07_retry_after_may_be_a_date() {
+    let api = TestApi::start().await;
+    api.connect("gmail").await;
+    api.set_expiry("gmail", -1).await;
+    let date = "select to_char(now() at time zone 'utc' + interval '5 minutes',
+                               'Dy, DD Mon YYYY HH24:MI:SS \"GMT\"')";
+    let date = api.text(date).await;
+    api.provider.update(|knobs| {
+        knobs.token_status = Some(503);
+        knobs.retry_after = date;
+    });
+
+    let reply = api.token("gmail").await;
+
+    let wait: i64 = reply.header("retry-after").parse().expect("seconds");
+    assert!((290..=300).contains(&wait), "{wait}");
+    assert_eq!(api.provider.refresh_requests(), 1);
+}
+
+#[tokio::test]
 async fn rf07_one_passing_fault_is_not_noticed_at_all() {
     let (api, before) = failing(-1, |knobs| {
         knobs.token_status = Some(503);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use grantkeep_demo_provider::RefreshTokens;
-use grantkeep_tests::instance::{Process, get};
+use grantkeep_tests::instance::{Process, get, post};
 use grantkeep_tests::{Reply, TestApi};
 use serde_json::json;
 
@@ -108,6 +108,31 @@ async fn rf01_reads_of_other_connections_stay_fast_while_a_provider_is_slow() {
     let slowest = took[took.len() - 1];
     assert!(typical < Duration::from_millis(250), "p90 {typical:?}");
     assert!(slowest < Duration::from_millis(1500), "slowest {slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rf13_callers_in_many_processes_whose_token_was_rejected_share_one_refresh() {
+    let api = single_use().await;
+    api.connect("gmail").await;
+    let rejected = access_token(&api.token("gmail").await);
+    let processes = Process::start_many(3, "token", &api.variables).await;
+    api.provider.update(|knobs| knobs.delay_ms = 500);
+
+    let body = json!({"provider": "gmail", "rejected": rejected});
+    let mut reporting = Vec::new();
+    for number in 0..60 {
+        let (origin, body) = (processes[number % 3].origin.clone(), body.clone());
+        reporting.push(tokio::spawn(async move {
+            post(&origin, "/api/token", &body).await
+        }));
+    }
+    let mut replies = Vec::new();
+    for one in reporting {
+        replies.push(one.await.expect("an answer"));
+    }
+
+    assert_ne!(one_token(&replies), rejected);
+    assert_eq!(api.provider.refresh_requests(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -291,7 +291,7 @@ fn shape(
     let unavailable = |reason: &str, outcome_unknown| TokenEndpointError::Unavailable {
         reason: reason.to_owned(),
         status: Some(answer.status),
-        retry_after: retry_after(answer),
+        retry_after: retry_after(answer, now),
         outcome_unknown,
     };
     match answer.status {
@@ -361,15 +361,13 @@ fn trace_id(body: &[u8]) -> Option<String> {
     Some(id.to_string())
 }
 
-fn retry_after(answer: &Answer) -> Option<u64> {
-    answer
-        .headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+/// `Retry-After` in seconds; it may also be a date (RFC 9110 section 10.2.3).
+fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<u64> {
+    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    text.parse().ok().or_else(|| {
+        let at = DateTime::parse_from_rfc2822(text).ok()?;
+        u64::try_from((at.to_utc() - now).num_seconds()).ok()
+    })
 }
 
 fn read(

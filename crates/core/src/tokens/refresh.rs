@@ -19,15 +19,17 @@ use crate::store::oauth_tokens::lease::{self, Failed, Lease, Saved};
 use crate::store::oauth_tokens::{self, Connection};
 use crate::unsaved::Kept;
 
-/// Two attempts at the provider, the save, and a margin: nobody else may ask the
-/// provider before the holder has given up.
-const LEASE: Duration = Duration::from_secs(TIMEOUT.as_secs() * 2 + 6);
+/// Two attempts at the provider, the save (at most a second of failures and one time-out),
+/// and a margin: nobody else may ask the provider before the holder has given up.
+const LEASE: Duration = Duration::from_secs(TIMEOUT.as_secs() * 2 + 8);
 /// A waiter outlives a holder that died, and the refresh that follows.
 const PATIENCE: Duration = Duration::from_secs(LEASE.as_secs() + 10);
 /// Callers can make the same connection refresh this often, in seconds.
 const FORCED_EVERY: f64 = 10.0;
 /// Before the second attempt at the provider.
 const SECOND_ATTEMPT: Duration = Duration::from_millis(150);
+/// A save that failed within this time is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
 /// A wrong client secret is tried again after this many seconds.
 const CLIENT_RETRY: f64 = 15.0;
 
@@ -349,11 +351,14 @@ async fn save(
     }
 }
 
+/// Tries again where the database fails at once, and not where it takes its time: the
+/// caller waits, and the lease runs.
 async fn write(app: &App, kept: &Kept) -> Result<Option<Saved>, StoreError> {
+    let started = Instant::now();
     let mut pause = Duration::from_millis(50);
     for _ in 0..2 {
         match kept.save(&app.store, app.now()).await {
-            Err(_) => sleep(pause).await,
+            Err(_) if started.elapsed() < SAVE_AGAIN => sleep(pause).await,
             saved => return saved,
         }
         pause *= 4;
