@@ -83,6 +83,7 @@ impl Database {
             client_id: "000000000000-bench.apps.googleusercontent.com",
             scopes: &scopes,
             requested_scopes: &scopes,
+            missing_scopes: &ScopeSet::default(),
             scopes_assumed: false,
             expires_in: Some(86_400.0),
             refresh_expires_in: None,

@@ -154,6 +154,12 @@ async fn save_active(
     let Grant { credentials, terms } = grant;
     let keys = &app.settings.keys;
     let left = |at: Option<DateTime<Utc>>| at.map(|at| (at - app.now()).as_seconds_f64());
+    let missing = app
+        .settings
+        .providers
+        .find(&key.provider)
+        .map(|provider| provider.missing_scopes(&terms.scopes, &terms.requested_scopes))
+        .unwrap_or_default();
     let unrefreshable = credentials.refresh_token.is_none() && terms.expires_at.is_some();
     let granted = Granted {
         key,
@@ -161,6 +167,7 @@ async fn save_active(
         client_id: &terms.client_id,
         scopes: &terms.scopes,
         requested_scopes: &terms.requested_scopes,
+        missing_scopes: &missing,
         scopes_assumed: terms.scopes_assumed,
         expires_in: left(terms.expires_at),
         refresh_expires_in: left(terms.refresh_expires_at),

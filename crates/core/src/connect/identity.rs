@@ -49,6 +49,7 @@ pub async fn identify(
                 let expected = Expected {
                     client_id: &provider.client.id,
                     nonce,
+                    access_token: &tokens.access_token,
                     now: app.now(),
                 };
                 let claims =

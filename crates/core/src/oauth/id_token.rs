@@ -5,6 +5,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use grantkeep_providers::Definition;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
@@ -12,7 +15,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
 use crate::http::{Http, HttpError};
-use crate::secret::{IdToken, Nonce};
+use crate::secret::{AccessToken, IdToken, Nonce};
 
 /// Clocks may differ by this much, in seconds.
 const SKEW: i64 = 60;
@@ -47,6 +50,8 @@ pub struct Expected<'a> {
     pub client_id: &'a str,
     /// `nonce` must equal it, where one was sent.
     pub nonce: Option<&'a Nonce>,
+    /// `at_hash`, where there is one, must be of it.
+    pub access_token: &'a AccessToken,
     /// The time now.
     pub now: DateTime<Utc>,
 }
@@ -62,7 +67,11 @@ pub async fn verify(
     expected: &Expected<'_>,
 ) -> Result<Map<String, Value>, IdTokenError> {
     let claims = match &definition.jwks_uri {
-        Some(uri) => signed_claims(http, keys, uri, token, expected.now).await?,
+        Some(uri) => {
+            let claims = signed_claims(http, keys, uri, token, expected.now).await?;
+            check_token_hash(&claims, expected.access_token)?;
+            claims
+        }
         None => {
             jsonwebtoken::dangerous::insecure_decode::<Map<String, Value>>(token.expose())
                 .map_err(|_| IdTokenError::Malformed)?
@@ -207,6 +216,23 @@ fn check(
     match text("sub") {
         Some(sub) if !sub.is_empty() => Ok(()),
         _ => Err(IdTokenError::Claim("sub")),
+    }
+}
+
+/// OpenID Connect Core section 3.1.3.6: the access token came with this id_token. Both
+/// algorithms that are allowed hash with SHA-256.
+fn check_token_hash(
+    claims: &Map<String, Value>,
+    access_token: &AccessToken,
+) -> Result<(), IdTokenError> {
+    let Some(given) = claims.get("at_hash") else {
+        return Ok(());
+    };
+    let hash = digest(&SHA256, access_token.expose().as_bytes());
+    let (half, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
+    match given.as_str() == Some(&URL_SAFE_NO_PAD.encode(half)) {
+        true => Ok(()),
+        false => Err(IdTokenError::Claim("at_hash")),
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Granted<'a> {
     pub scopes: &'a ScopeSet,
     /// What was asked for.
     pub requested_scopes: &'a ScopeSet,
+    /// What the user left out of it; an event says so.
+    pub missing_scopes: &'a ScopeSet,
     /// The provider did not say what it granted.
     pub scopes_assumed: bool,
     /// Seconds from now until the access token ends.
@@ -76,7 +78,13 @@ pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, 
                             else 'connection.connected' end,
                         id, provider, workspace_id, actor_id, account,
                         jsonb_build_object('scopes', scopes, 'warning', $15::text)
-                   from saved)
+                   from saved),
+             lacking as (
+                 insert into connection_events
+                        (id, type, connection_id, provider, workspace_id, actor_id, account, data)
+                 select gen_random_uuid(), 'connection.scopes_missing', id, provider,
+                        workspace_id, actor_id, account, jsonb_build_object('missing', $16::text[])
+                   from saved where cardinality($16::text[]) > 0)
              select id from saved",
             &[
                 (&granted.key.id.0, Type::UUID),
@@ -94,6 +102,7 @@ pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, 
                 (&granted.sealed, Type::BYTEA),
                 (&granted.key_id, Type::TEXT),
                 (&granted.warning, Type::TEXT),
+                (&granted.missing_scopes.as_slice(), Type::TEXT_ARRAY),
             ],
         )
         .await?;
