@@ -56,6 +56,16 @@ impl ScopeSet {
         self.iter().chain(other.iter()).collect()
     }
 
+    /// These, then those of `other` that are not here under any name: providers echo
+    /// some scopes under another one, and nobody should be asked for the same twice.
+    pub fn extended(&self, other: &Self, rules: &ScopeRules) -> Self {
+        let own: Vec<String> = self.iter().map(|scope| canonical(scope, rules)).collect();
+        let new = other
+            .iter()
+            .filter(|scope| !own.contains(&canonical(scope, rules)));
+        self.iter().chain(new).collect()
+    }
+
     /// Whether everything in `required` was granted. An entry of `required` with
     /// `|` in it is satisfied by any one of its alternatives.
     pub fn has_scopes(&self, required: &Self, rules: &ScopeRules, mode: Mode) -> bool {
@@ -228,6 +238,18 @@ mod tests {
     #[test]
     fn sc11_a_comma_joined_echo_equals_a_space_joined_one() {
         assert_eq!(ScopeSet::parse("repo,gist"), ScopeSet::parse("repo gist"));
+    }
+
+    #[test]
+    fn sc10_a_scope_is_not_asked_for_under_two_names() {
+        let rules = rules(serde_json::json!({"aliases": [["email", "https://id.example/email"]]}));
+
+        let asked = ScopeSet::parse("openid email").extended(
+            &ScopeSet::parse("https://id.example/email openid offline_access"),
+            &rules,
+        );
+
+        assert_eq!(asked.join(" "), "openid email offline_access");
     }
 
     #[test]

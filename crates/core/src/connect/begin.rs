@@ -17,7 +17,7 @@ use crate::connection::Owner;
 use crate::oauth::authorization;
 use crate::oauth::discovery::DiscoveryError;
 use crate::provider::Provider;
-use crate::scope::{Mode, ScopeSet};
+use crate::scope::ScopeSet;
 use crate::secret::{CodeVerifier, Nonce, SealedToken, State};
 use crate::store::{StoreError, oauth_tokens, pending_authorizations};
 
@@ -120,10 +120,10 @@ pub async fn begin(app: &App, provider: &Provider, begin: Begin) -> Result<Begun
     }
     let definition = provider.definition(&app.http).await?;
     let granted = granted(app, provider, &begin).await?;
-    let own = provider.default_scopes();
-    // A provider echoes some scopes under another name: the same one is not asked for twice.
-    let wanted = granted.union(&begin.scopes);
-    let scopes = own.union(&own.missing(&wanted, provider.scope_rules(), Mode::Strict));
+    let more = granted.union(&begin.scopes);
+    let scopes = provider
+        .default_scopes()
+        .extended(&more, provider.scope_rules());
 
     let id = app.new_id();
     let state = new_state(id, app.fill);
