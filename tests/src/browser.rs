@@ -1,9 +1,10 @@
 //! Headless Chromium, driven through chromedriver's WebDriver protocol (W3C).
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,10 +26,7 @@ pub mod keys {
 
 /// A browser with a profile of its own; dropping it closes it.
 pub struct Browser {
-    driver: Child,
-    /// Kept open: chromedriver ends when nobody reads what it says.
-    _output: BufReader<ChildStdout>,
-    port: u16,
+    driver: Driver,
     session: String,
 }
 
@@ -39,13 +37,9 @@ impl Browser {
     ///
     /// Without Chromium or its driver, with the command that installs them.
     pub async fn start() -> Self {
-        let (driver, output, port) = tokio::task::spawn_blocking(start_driver)
-            .await
-            .expect("chromedriver");
+        let driver = tokio::task::spawn_blocking(Driver::start);
         let mut browser = Self {
-            driver,
-            _output: output,
-            port,
+            driver: driver.await.expect("chromedriver"),
             session: String::new(),
         };
         // As root Chromium refuses its sandbox; in containers /dev/shm is small.
@@ -214,7 +208,10 @@ impl Browser {
         body: Option<&Value>,
     ) -> Result<Value, String> {
         let mut request = client()
-            .request(method, format!("http://127.0.0.1:{}{path}", self.port))
+            .request(
+                method,
+                format!("http://127.0.0.1:{}{path}", self.driver.port),
+            )
             .timeout(Duration::from_secs(60));
         if let Some(body) = body {
             request = request
@@ -232,19 +229,6 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
-    /// `/shutdown` also ends the browser, which a killed driver would leave running.
-    fn drop(&mut self) {
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-            let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-            let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-            let _ = stream.read_to_end(&mut Vec::new());
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
 const INSTALL: &str =
     "Chromium and its driver are needed: apt-get install chromium chromium-driver";
 
@@ -252,26 +236,83 @@ const INSTALL: &str =
 /// each other's way; the one that loses ends at once.
 const ATTEMPTS: u32 = 5;
 
-fn start_driver() -> (Child, BufReader<ChildStdout>, u16) {
-    let mut said = String::new();
-    for _ in 0..ATTEMPTS {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{INSTALL} ({error})"));
-        let mut output = BufReader::new(driver.stdout.take().expect("piped"));
-        said.clear();
-        while output.read_line(&mut said).expect("chromedriver's output") > 0 {
-            if let Some(port) = port_in(&said) {
-                return (driver, output, port);
+/// chromedriver with the browser that it starts: a process group and a directory of its own.
+struct Driver {
+    port: u16,
+    process: Child,
+    /// Kept open: chromedriver ends when it writes and nobody can read.
+    output: BufReader<ChildStdout>,
+    guard: Child,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let mut said = String::new();
+        for _ in 0..ATTEMPTS {
+            let directory = scratch();
+            let mut process = Command::new("chromedriver")
+                .arg("--port=0")
+                .env("TMPDIR", &directory)
+                .process_group(0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| {
+                    let _ = std::fs::remove_dir(&directory);
+                    panic!("{INSTALL} ({error})")
+                });
+            let mut driver = Self {
+                port: 0,
+                output: BufReader::new(process.stdout.take().expect("piped")),
+                guard: guard(process.id(), &directory),
+                process,
+            };
+            said.clear();
+            while driver.output.read_line(&mut said).expect("its output") > 0 {
+                if let Some(port) = port_in(&said) {
+                    driver.port = port;
+                    return driver;
+                }
             }
         }
-        let _ = driver.wait();
+        panic!("{INSTALL} (chromedriver ended: {said})");
     }
-    panic!("{INSTALL} (chromedriver ended: {said})");
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+        // The guard has done so already; a wait for one that lives would not end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Ends a process group and removes its directory once this process lets go of the guard's
+/// input, which it also does when it is killed.
+fn guard(group: u32, directory: &Path) -> Child {
+    Command::new("sh")
+        .arg("-c")
+        .arg("cat; kill -KILL \"-$0\"; rm -rf \"$1\"")
+        .arg(group.to_string())
+        .arg(directory)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh")
+}
+
+fn scratch() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("grantkeep-browser-{}-{next}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).expect("a directory for the browser");
+    directory
 }
 
 fn port_in(said: &str) -> Option<u16> {
