@@ -1,7 +1,11 @@
 //! The real function binaries, each its own process, under stand-ins for every host.
 
 mod canary;
+mod cold_start;
+mod facts;
 mod flow;
+mod logs;
+mod memory;
 mod needles;
 mod read_only;
 

@@ -129,12 +129,17 @@ impl DeploymentBuilder {
     }
 }
 
-/// The release binary of a function. `FUNCTIONS_PROFILE=debug` takes those of the tests'
-/// own profile, which are built in seconds instead of minutes.
+/// Whether functions are taken as they are deployed. `FUNCTIONS_PROFILE=debug` takes those
+/// of the tests' own profile, which are built in seconds instead of minutes.
+pub fn as_deployed() -> bool {
+    std::env::var("FUNCTIONS_PROFILE").as_deref() != Ok("debug")
+}
+
+/// The binary of a function, built if it is missing or older than its sources.
 pub async fn program(name: &'static str) -> PathBuf {
-    let find = move || match std::env::var("FUNCTIONS_PROFILE").as_deref() {
-        Ok("debug") => binary("grantkeep", name),
-        _ => release_binary("grantkeep", name),
+    let find = move || match as_deployed() {
+        true => release_binary("grantkeep", name),
+        false => binary("grantkeep", name),
     };
     tokio::task::spawn_blocking(find).await.expect("a binary")
 }
