@@ -48,6 +48,17 @@ fn every_problem_code_is_in_both_documents() {
     }
 }
 
+/// What a source file quotes whole, of lower-case letters, `_` and dots, after `prefix`.
+fn quoted_names<'a>(source: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    source.match_indices(prefix).filter_map(|(at, _)| {
+        let quote = source[..at].chars().next_back()?;
+        let rest = &source[at..];
+        let end = rest.find(|c: char| !(c.is_ascii_lowercase() || matches!(c, '.' | '_')))?;
+        let closed = rest[end..].starts_with(quote) && matches!(quote, '"' | '\'');
+        closed.then(|| &rest[..end])
+    })
+}
+
 #[test]
 fn every_event_that_is_written_is_in_the_reference() {
     let page = text("docs/api.md");
@@ -57,14 +68,10 @@ fn every_event_that_is_written_is_in_the_reference() {
             continue;
         }
         let source = text(&path.to_string_lossy());
-        let quoted = source.split(['"', '\'']);
-        let plain = |word: &str| {
-            word.bytes()
-                .all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
-        };
-        for event in quoted.filter(|word| {
-            (word.starts_with("connection.") || word.starts_with("callback.")) && plain(word)
-        }) {
+        for event in ["connection.", "callback."]
+            .into_iter()
+            .flat_map(|prefix| quoted_names(&source, prefix))
+        {
             count += 1;
             assert!(
                 page.contains(&format!("\n| `{event}` | ")),
