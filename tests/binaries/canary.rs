@@ -216,6 +216,14 @@ async fn nothing_leaves_under(kind: Kind) {
         found.join("\n\n")
     );
 
+    // What answers are meant to carry is found where it is not left out.
+    let exchanges = watched.deployment.exchanges();
+    let found = |text: &str| needles.iter().find_map(|needle| needle.found_in(text));
+    let mut tokens = exchanges
+        .iter()
+        .filter(|exchange| exchange.function == "token" && exchange.status == 200);
+    assert!(tokens.all(|exchange| found(&exchange.body).is_some()));
+
     the_log_says_what_operators_need(&log);
 }
 

@@ -146,7 +146,7 @@ async fn the_flow_passes_under(kind: Kind) {
             Path::new("/"),
             Path::new("/tmp"),
             Path::new("/dev/shm"),
-            &folder.path(),
+            folder.path(),
         ] {
             let said = touch(*process, place).await;
             assert!(said.contains("Read-only file system"), "{function}: {said}");
