@@ -56,6 +56,26 @@ async fn st01_the_cookie_of_another_flow_does_not_help() {
 }
 
 #[tokio::test]
+async fn st01_the_whole_state_counts_not_only_the_name_of_its_flow() {
+    let api = TestApi::start().await;
+    let mut flow = consented(&api, &authorize("gmail")).await;
+    let genuine = flow.callback.clone();
+    let state = parameter(&genuine, "state").expect("state");
+    let mut bytes = URL_SAFE_NO_PAD.decode(state).expect("base64url");
+
+    for position in [16, 31, 47] {
+        bytes[position] ^= 1;
+        let altered = URL_SAFE_NO_PAD.encode(&bytes);
+        let callback = flow.callback_with("state", Some(&altered));
+        assert_eq!(problem(&flow.browser.get(&callback).await), refused());
+        bytes[position] ^= 1;
+    }
+
+    assert_eq!(api.provider.token_requests(), 0);
+    assert_eq!(outcome(&flow.browser.get(&genuine).await), connected());
+}
+
+#[tokio::test]
 async fn st01_only_hashes_of_a_state_are_stored() {
     let api = TestApi::start().await;
     let flow = consented(&api, &authorize("gmail")).await;

@@ -91,6 +91,21 @@ pub async fn get_with_cookies(api: &TestApi, address: &str, cookies: &str) -> Re
     send(request).await
 }
 
+/// A request with these headers and nothing else.
+pub async fn with_headers(
+    api: &TestApi,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let request = headers
+        .iter()
+        .fold(api.request(method, path), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    send(request).await
+}
+
 /// Status and code of a problem, for comparing at once.
 pub fn problem(reply: &Reply) -> (u16, String) {
     (reply.status, reply.code())
