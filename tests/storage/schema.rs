@@ -136,7 +136,7 @@ async fn db05_a_role_without_ddl_rights_is_told_what_to_do_on_an_empty_database(
     assert_eq!(refusal(&written), (500, "misconfigured".to_owned()));
     let detail = text(&written.json()["detail"]);
     assert!(
-        detail.contains("DATABASE_URL") && detail.contains("grantkeep migrate"),
+        detail.contains("DATABASE_URL") && detail.contains("with a role that may"),
         "{detail}"
     );
     assert_eq!(refusal(&read), (404, "not_connected".to_owned()));

@@ -34,7 +34,7 @@ pub struct Owner {
 
 /// A name that cannot be used; the field says which.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0} must have 1 to 255 characters and no control characters")]
+#[error("{0} must have 1 to 255 bytes and no control characters")]
 pub struct InvalidName(pub &'static str);
 
 impl Owner {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use grantkeep_providers::{BUILT_IN, Definition, ScopeRules};
+pub use grantkeep_providers::Definition;
+use grantkeep_providers::{BUILT_IN, ScopeRules};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 

@@ -51,7 +51,7 @@ pub fn show(stack: &Stack) {
         say(&aside("  # what can be turned"));
         say(&format!("  curl -sS '{demo}/control/knobs'"));
         say(&aside(
-            "  # its next tokens last a minute: every read refreshes",
+            "  # its next tokens last a minute, and are refreshed after half of it",
         ));
         say(&format!(
             "  curl -sS -X PATCH -d '{{\"access_token_lifetime_s\": 60}}' '{demo}/control/knobs'"

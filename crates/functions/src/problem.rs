@@ -331,7 +331,7 @@ impl From<InvalidName> for Problem {
     fn from(InvalidName(field): InvalidName) -> Self {
         Self::invalid(
             field,
-            "must have 1 to 255 characters and no control characters",
+            "must have 1 to 255 bytes and no control characters",
         )
     }
 }

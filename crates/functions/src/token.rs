@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use grantkeep_core::App;
 use grantkeep_core::connection::{Owner, name};
-use grantkeep_core::provider::Provider;
+use grantkeep_core::provider::{Definition, Provider};
 use grantkeep_core::scope::{Mode, ScopeSet};
 use grantkeep_core::secret::AccessToken;
 use grantkeep_core::service_key::Permission;
@@ -133,7 +133,11 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
         .ok()
         .map(|usable| usable.connection.key.id.to_string());
     let mut response = match result {
-        Ok(usable) => success(key, provider, &usable, ask.format),
+        Ok(usable) if ask.format == Some(Format::AuthorizedUser) => {
+            let definition = provider.definition(&app.http).await?;
+            authorized_user(key, provider, definition, &usable)
+        }
+        Ok(usable) => success(&usable),
         Err(error) => Problem::of_token(error, |scopes, account| {
             provider_path::connect_url(app, &provider.name, scopes, account)
         })
@@ -164,27 +168,35 @@ struct Answer<'a> {
     persisted: bool,
 }
 
-fn success(
+/// google-auth's JSON; with the secrets in it only for a key that may export.
+fn authorized_user(
     key: &ServiceKey,
     provider: &Provider,
+    definition: &Definition,
     usable: &Usable,
-    format: Option<Format>,
 ) -> Response {
+    let Usable {
+        connection,
+        credentials,
+        ..
+    } = usable;
+    let (scopes, account) = (&connection.scopes, &connection.key.account);
+    let times = connection.times();
+    let secrets = key.0.permits(Permission::Export);
+    let client = &provider.client;
+    json(
+        StatusCode::OK,
+        &credentials.authorized_user(definition, client, &times, scopes, account, secrets),
+    )
+}
+
+fn success(usable: &Usable) -> Response {
     let Usable {
         connection,
         credentials,
         persisted,
     } = usable;
     let times = connection.times();
-    if format == Some(Format::AuthorizedUser) {
-        let secrets = key.0.permits(Permission::Export);
-        let (scopes, account) = (&connection.scopes, &connection.key.account);
-        let (definition, client) = (provider.configured(), &provider.client);
-        return json(
-            StatusCode::OK,
-            &credentials.authorized_user(definition, client, &times, scopes, account, secrets),
-        );
-    }
     json(
         StatusCode::OK,
         &Answer {

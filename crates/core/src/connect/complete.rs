@@ -203,11 +203,10 @@ fn recognise(
 
 /// A refused callback leaves a trace for the operator, if the database takes it.
 async fn refuse(app: &App, provider: &Provider, reason: &'static str) -> Failure {
-    let kind = "callback.refused";
-    if let Err(error) =
-        connection_events::insert(&app.store, kind, &provider.name, None, reason).await
-    {
-        tracing::warn!(provider = %provider.name, %error, "refused callback not recorded");
+    let name = &provider.name;
+    let recorded = connection_events::insert_refused_callback(&app.store, name, reason).await;
+    if let Err(error) = recorded {
+        tracing::warn!(provider = %name, %error, "refused callback not recorded");
     }
     tracing::warn!(provider = %provider.name, reason, "callback refused");
     Failure::InvalidState(reason)

@@ -4,29 +4,26 @@
 use tokio_postgres::types::Type;
 
 use super::{Store, StoreError};
-use crate::connection::{Owner, RowKey};
+use crate::connection::RowKey;
 
-/// Records something that changed no row, such as a refused callback.
-pub async fn insert(
+/// Records that a callback was refused. Anybody can cause that, so one row a minute for
+/// each provider and reason is enough; every one of them is logged.
+pub async fn insert_refused_callback(
     store: &Store,
-    kind: &str,
     provider: &str,
-    owner: Option<&Owner>,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let workspace = owner.map(|owner| owner.workspace.as_str());
-    let actor = owner.map(|owner| owner.actor.as_str());
     store
         .write(
-            "insert into connection_events (id, type, provider, workspace_id, actor_id, data)
-             values (gen_random_uuid(), $1, $2, $3, $4, jsonb_build_object('reason', $5::text))",
-            &[
-                (&kind, Type::TEXT),
-                (&provider, Type::TEXT),
-                (&workspace, Type::TEXT),
-                (&actor, Type::TEXT),
-                (&reason, Type::TEXT),
-            ],
+            "insert into connection_events (id, type, provider, data)
+             select gen_random_uuid(), 'callback.refused', $1,
+                    jsonb_build_object('reason', $2::text)
+              where not exists (
+                    select 1 from connection_events
+                     where created_at > now() - interval '1 minute'
+                       and type = 'callback.refused' and provider = $1
+                       and data ->> 'reason' = $2)",
+            &[(&provider, Type::TEXT), (&reason, Type::TEXT)],
         )
         .await
         .map(drop)

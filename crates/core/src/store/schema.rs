@@ -94,7 +94,7 @@ fn explain(error: &tokio_postgres::Error) -> StoreError {
     match failure.code() {
         &SqlState::INSUFFICIENT_PRIVILEGE => StoreError::Schema(
             "DATABASE_URL: its role may not create tables and they are not there yet; \
-             run `grantkeep migrate` once with a role that may"
+             let a function write once with a role that may, then take that right away"
                 .to_owned(),
         ),
         &SqlState::DUPLICATE_TABLE => StoreError::Schema(

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use grantkeep_providers::{RefreshTokens, RevocationReach};
+use grantkeep_providers::{Definition, RefreshTokens, RevocationReach};
 use tokio::time::{Instant, sleep};
 
 use super::{TokenError, Usable, open};
 use crate::app::App;
 use crate::connection::Column;
 use crate::credentials::Credentials;
+use crate::oauth::discovery::DiscoveryError;
 use crate::oauth::revocation;
 use crate::oauth::token::{self, TIMEOUT, TokenEndpointError, TokenSet};
 use crate::provider::Provider;
@@ -67,8 +68,16 @@ pub(super) async fn refresh(
             });
         }
         if !current.connection.leased {
+            // Before the claim: the lease has no time for an issuer that answers slowly.
+            let definition = match provider.definition(&app.http).await {
+                Ok(definition) => definition,
+                Err(_) if serves => return Ok(current),
+                Err(error) => return Err(undiscovered(&error)),
+            };
             match claim(app, &current.connection, rejected).await {
-                Ok(Some(lease)) => return lead(app, provider, current, lease, serves).await,
+                Ok(Some(lease)) => {
+                    return lead(app, provider, definition, current, lease, serves).await;
+                }
                 Ok(None) => {}
                 // The database went away since the read; what was read still works.
                 Err(error) if serves => {
@@ -150,13 +159,14 @@ async fn die(app: &App, current: Usable, reason: &str) -> Result<Usable, TokenEr
 async fn lead(
     app: &App,
     provider: &Provider,
+    definition: &Definition,
     current: Usable,
     lease: Lease,
     serves: bool,
 ) -> Result<Usable, TokenError> {
     let id = current.connection.key.id;
     let mut lost = lease.abandoned || error_of(&current.connection) == RESPONSE_LOST;
-    let mut answer = ask(app, provider, &current).await;
+    let mut answer = ask(app, provider, definition, &current).await;
     if let Err(TokenEndpointError::Unavailable {
         outcome_unknown,
         retry_after: None,
@@ -167,7 +177,7 @@ async fn lead(
         // once is the only chance to learn what became of it.
         lost |= *outcome_unknown;
         sleep(SECOND_ATTEMPT).await;
-        answer = ask(app, provider, &current).await;
+        answer = ask(app, provider, definition, &current).await;
     }
     match answer {
         Ok(tokens) => save(app, provider, current, tokens).await,
@@ -182,7 +192,7 @@ async fn lead(
         }
         Err(error) => {
             let failures = current.connection.refresh_failures;
-            let (code, retry_in) = failure(app, &error, failures);
+            let (code, retry_in) = failure(app, &error, failures, lost);
             tracing::warn!(connection_id = %id, provider = %provider.name, code, %error, "refresh failed");
             let failed = Failed {
                 error: &code,
@@ -208,18 +218,9 @@ fn error_of(connection: &Connection) -> &str {
 async fn ask(
     app: &App,
     provider: &Provider,
+    definition: &Definition,
     current: &Usable,
 ) -> Result<TokenSet, TokenEndpointError> {
-    let definition =
-        provider
-            .definition(&app.http)
-            .await
-            .map_err(|error| TokenEndpointError::Unavailable {
-                reason: error.to_string(),
-                status: None,
-                retry_after: None,
-                outcome_unknown: false,
-            })?;
     let Some(refresh_token) = &current.credentials.refresh_token else {
         return Err(TokenEndpointError::DeadGrant {
             error: "no_refresh_token".to_owned(),
@@ -239,7 +240,7 @@ async fn ask(
 }
 
 /// What goes into `refresh_error`, and the seconds until the next attempt.
-fn failure(app: &App, error: &TokenEndpointError, failures: i32) -> (String, f64) {
+fn failure(app: &App, error: &TokenEndpointError, failures: i32, lost: bool) -> (String, f64) {
     const MAX: f64 = 300.0;
     let backoff = (2_f64.powi(failures.clamp(0, 10))).min(MAX) * jitter(app);
     match error {
@@ -248,7 +249,7 @@ fn failure(app: &App, error: &TokenEndpointError, failures: i32) -> (String, f64
             outcome_unknown,
             ..
         } => {
-            let code = if *outcome_unknown {
+            let code = if lost || *outcome_unknown {
                 RESPONSE_LOST
             } else {
                 "provider_unavailable"
@@ -260,6 +261,14 @@ fn failure(app: &App, error: &TokenEndpointError, failures: i32) -> (String, f64
         TokenEndpointError::Refused { error, .. } | TokenEndpointError::DeadGrant { error } => {
             (error.clone(), backoff.max(CLIENT_RETRY))
         }
+    }
+}
+
+/// A provider whose endpoints are not known cannot be asked.
+fn undiscovered(error: &DiscoveryError) -> TokenError {
+    TokenError::ProviderUnavailable {
+        reason: error.to_string(),
+        retry_after: 5,
     }
 }
 
