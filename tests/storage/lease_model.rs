@@ -1,46 +1,15 @@
-//! The lease and the compare-and-swap against a small model of them, and their promise
-//! kept while many work at once.
-
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+//! The lease and the compare-and-swap, step by step in any order, against a small model
+//! of them.
 
 use grantkeep_core::connection::{ConnectionId, Owner, RowKey};
-use grantkeep_core::scope::ScopeSet;
-use grantkeep_core::store::oauth_tokens::lease::{self, Failed, Lease, Refreshed};
-use grantkeep_core::store::oauth_tokens::write::{self, Granted};
-use grantkeep_core::store::oauth_tokens::{self};
-use grantkeep_core::store::{DatabaseUrl, Store};
+use grantkeep_core::store::Store;
+use grantkeep_core::store::oauth_tokens::lease::{self, Failed, Lease};
+use grantkeep_core::store::oauth_tokens::write;
 use grantkeep_tests::database;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// Repeatable randomness (xorshift64); a failure names the seed.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    fn often(&mut self) -> bool {
-        self.below(4) > 0
-    }
-
-    fn seldom(&mut self) -> bool {
-        self.below(4) == 0
-    }
-
-    fn id(&mut self) -> Uuid {
-        Uuid::from_u64_pair(self.below(u64::MAX), self.below(u64::MAX))
-    }
-}
+use crate::lease_steps::{IS_OVER, LASTS, Random, grant, save, store};
 
 /// What a row should look like. A lease or a wait either lasts for the whole test or is
 /// over when the next step begins.
@@ -56,9 +25,6 @@ struct Row {
     forced: bool,
     failures: i32,
 }
-
-const LASTS: f64 = 3600.0;
-const IS_OVER: f64 = -1.0;
 
 fn seconds(lasts: bool) -> f64 {
     if lasts { LASTS } else { IS_OVER }
@@ -297,46 +263,6 @@ impl Bench {
     }
 }
 
-fn store(url: &str) -> Store {
-    let url = DatabaseUrl::parse(url, None).unwrap_or_else(|error| panic!("{error}"));
-    Store::new(&url).unwrap_or_else(|error| panic!("{error}"))
-}
-
-async fn grant(store: &Store, key: &RowKey, token: &[u8]) -> bool {
-    let none = ScopeSet::default();
-    let granted = Granted {
-        key,
-        subject: None,
-        client_id: "client",
-        scopes: &none,
-        requested_scopes: &none,
-        missing_scopes: &none,
-        scopes_assumed: false,
-        expires_in: Some(IS_OVER),
-        refresh_expires_in: None,
-        sealed: token,
-        key_id: "00000000".to_owned(),
-        warning: None,
-    };
-    write::save_granted(store, &granted)
-        .await
-        .expect("a statement")
-}
-
-async fn save(store: &Store, id: Uuid, seen: i64, token: &[u8]) -> Option<i64> {
-    let refreshed = Refreshed {
-        sealed: token,
-        key_id: "00000000".to_owned(),
-        scopes: None,
-        expires_in: Some(LASTS),
-        refresh_expires_in: None,
-    };
-    lease::save_refreshed(store, ConnectionId(id), seen, &refreshed)
-        .await
-        .expect("a statement")
-        .map(|saved| saved.version)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rf05_any_order_of_steps_ends_as_the_model_says() {
     let url = database::create().await;
@@ -361,100 +287,4 @@ async fn rf05_any_order_of_steps_ends_as_the_model_says() {
             "{written} token sets written: too few to mean anything"
         );
     }
-}
-
-/// Who holds the lease, as the holders themselves know it.
-struct Holder {
-    name: Uuid,
-    /// Before this the database cannot have let anybody else in.
-    safe_until: Instant,
-    released: bool,
-}
-
-const LEASE: Duration = Duration::from_millis(400);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rf01_at_no_time_do_two_hold_the_lease_and_every_version_is_saved_once() {
-    let url = database::create().await;
-    let key = RowKey {
-        id: ConnectionId(Uuid::from_u128(7)),
-        provider: "gmail".to_owned(),
-        owner: Owner::new(None, None).expect("names"),
-        account: "alice@example.test".to_owned(),
-    };
-    assert!(grant(&store(&url), &key, b"first").await);
-    let holder: Arc<Mutex<Option<Holder>>> = Arc::default();
-    let until = Instant::now() + Duration::from_secs(6);
-
-    let mut workers = Vec::new();
-    for worker in 0..12_u64 {
-        // A few instances with several requests each.
-        let store = store(&url);
-        let (holder, id) = (holder.clone(), key.id);
-        workers.push(tokio::spawn(async move {
-            let mut random = Random::new(100 + worker);
-            let mut saved: Vec<(i64, Vec<u8>)> = Vec::new();
-            let mut deaths = 0;
-            while Instant::now() < until {
-                let row = oauth_tokens::find_by_id(&store, id).await.expect("a read");
-                let seen = row.expect("a row").version;
-                let asked = Instant::now();
-                let name = random.id();
-                let lease = LEASE.as_secs_f64();
-                let got = lease::claim(&store, id, seen, name, lease, None).await;
-                if got.expect("a statement").is_none() {
-                    tokio::time::sleep(Duration::from_millis(random.below(10))).await;
-                    continue;
-                }
-                let began = Instant::now();
-                if began >= asked + LEASE {
-                    // So slow that it may be over: not a holder in anybody's eyes.
-                    continue;
-                }
-                let before = holder.lock().expect("no panic").replace(Holder {
-                    name,
-                    safe_until: asked + LEASE,
-                    released: false,
-                });
-                let free =
-                    before.is_none_or(|before| before.released || before.safe_until <= began);
-                assert!(free, "two holders at once");
-
-                if random.below(40) == 0 {
-                    deaths += 1;
-                    continue;
-                }
-                tokio::time::sleep(Duration::from_millis(random.below(6))).await;
-                if let Some(held) = holder.lock().expect("no panic").as_mut() {
-                    held.released |= held.name == name;
-                }
-                let token = name.as_bytes().to_vec();
-                if let Some(version) = save(&store, id.0, seen, &token).await {
-                    saved.push((version, token));
-                }
-            }
-            (saved, deaths)
-        }));
-    }
-
-    let mut saved = Vec::new();
-    let mut deaths = 0;
-    for worker in workers {
-        let (own, died) = worker.await.expect("a worker");
-        saved.extend(own);
-        deaths += died;
-    }
-    saved.sort();
-    let versions: Vec<i64> = saved.iter().map(|(version, _)| *version).collect();
-    let expected: Vec<i64> = (2..).take(versions.len()).collect();
-    assert_eq!(versions, expected, "each version once, none left out");
-    let row = oauth_tokens::find_by_id(&store(&url), key.id).await;
-    let row = row.expect("a read").expect("a row");
-    let last = saved.last().expect("saved something");
-    assert_eq!((row.version, row.sealed.as_ref()), (last.0, Some(&last.1)));
-    assert!(
-        saved.len() > 100 && deaths > 0,
-        "{} saved, {deaths} died",
-        saved.len()
-    );
 }

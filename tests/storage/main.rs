@@ -2,6 +2,8 @@
 //! schema, poolers, TLS, sealing, tenants.
 
 mod lease_model;
+mod lease_race;
+mod lease_steps;
 mod lost_answers;
 mod pooler;
 mod refresh_failures;

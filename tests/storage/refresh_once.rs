@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use grantkeep_demo_provider::RefreshTokens;
+use grantkeep_demo_provider::client::{DEMO_CLIENT_ID, DEMO_CLIENT_SECRET};
 use grantkeep_tests::instance::{Process, get, post};
 use grantkeep_tests::{Reply, TestApi};
 use serde_json::json;
 
-use crate::support::{GMAIL, access_token, connect_as, events, refusal, until};
+use crate::support::{GMAIL, access_token, connect_as, events, refresh_token, refusal, until};
 
 /// A provider whose refresh tokens work once, known to be so.
 async fn single_use() -> TestApi {
@@ -175,11 +176,9 @@ async fn rf02_a_killed_holder_costs_one_lease_and_nobody_fails() {
 async fn rf02_a_single_use_answer_that_died_with_its_holder_needs_the_user_and_says_why() {
     let api = single_use().await;
     api.connect("gmail").await;
+    let refresh_token = refresh_token(&api, "gmail").await;
     let holder = Process::start("token", &api.variables).await;
-    api.provider.update(|knobs| {
-        knobs.drop_connection_after_processing = true;
-        knobs.fail_next_n = Some(1);
-    });
+    api.provider.update(|knobs| knobs.delay_ms = 3000);
     api.set_expiry("gmail", -1).await;
 
     let origin = holder.origin.clone();
@@ -195,6 +194,19 @@ async fn rf02_a_single_use_answer_that_died_with_its_holder_needs_the_user_and_s
     until(async || api.provider.refresh_requests() == 1).await;
     holder.kill();
     lost.await.expect("a request");
+    api.provider.update(|knobs| knobs.delay_ms = 0);
+    // The provider carries out what the dead one asked for.
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", &refresh_token)
+        .append_pair("client_id", DEMO_CLIENT_ID)
+        .append_pair("client_secret", DEMO_CLIENT_SECRET)
+        .finish();
+    let carried_out = grantkeep_tests::http::client()
+        .post(format!("{}/token", api.provider.origin()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    assert_eq!(grantkeep_tests::http::send(carried_out).await.status, 200);
     let lease = "update oauth_tokens set lease_until = now() where lease_until is not null";
     grantkeep_tests::database::execute(&api.database_url, lease).await;
     let reply = api.token("gmail").await;
@@ -210,7 +222,7 @@ async fn rf02_a_single_use_answer_that_died_with_its_holder_needs_the_user_and_s
         (409, "reauthorization_required".to_owned())
     );
     assert_eq!(events(&api, "connection.reauthorization_required").await, 1);
-    assert_eq!(api.provider.refresh_requests(), 2);
+    assert_eq!(api.provider.refresh_requests(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,13 +260,14 @@ async fn rf05_a_holder_frozen_past_its_lease_gives_way_to_whoever_took_over() {
     let api = TestApi::start().await;
     api.connect("gmail").await;
     let frozen = Process::start("token", &api.variables).await;
-    api.provider.update(|knobs| knobs.delay_ms = 300);
+    api.provider.update(|knobs| knobs.delay_ms = 1500);
     api.set_expiry("gmail", -1).await;
 
     let origin = frozen.origin.clone();
     let late = tokio::spawn(async move { get(&origin, GMAIL).await });
     until(async || api.provider.refresh_requests() == 1).await;
     frozen.freeze().await;
+    api.provider.update(|knobs| knobs.delay_ms = 0);
     let lease = "update oauth_tokens set lease_until = now()";
     grantkeep_tests::database::execute(&api.database_url, lease).await;
     let winner = access_token(&api.token("gmail").await);
@@ -272,7 +285,7 @@ async fn rf05_what_a_holder_got_is_saved_even_when_its_lease_is_over() {
     let api = single_use().await;
     api.connect("gmail").await;
     let frozen = Process::start("token", &api.variables).await;
-    api.provider.update(|knobs| knobs.delay_ms = 300);
+    api.provider.update(|knobs| knobs.delay_ms = 1500);
     api.set_expiry("gmail", -1).await;
 
     let origin = frozen.origin.clone();
