@@ -238,6 +238,30 @@ async fn ar07_a_link_is_bound_to_its_provider_and_completes_once() {
 }
 
 #[tokio::test]
+async fn ar07_of_two_browsers_with_one_link_one_completes() {
+    let api = TestApi::start().await;
+    let ask = json!({"provider": "gmail", "actor": "ada", "confirm": false});
+    let link = api.send_json("POST", "/api/connect-links", &ask).await;
+    let url = text(&link.json()["url"]);
+    let (mut a, mut b) = (consented(&api, &url).await, consented(&api, &url).await);
+    api.provider.update(|knobs| knobs.delay_ms = 200);
+
+    let (a, b) = tokio::join!(a.finish(), b.finish());
+
+    let mut outcomes = [outcome(&a), outcome(&b)];
+    outcomes.sort();
+    assert_eq!(outcomes, [connected(), failed("invalid_state")]);
+    assert_eq!(
+        count(
+            &api,
+            "connection_events where type = 'connection.connected'"
+        )
+        .await,
+        "1"
+    );
+}
+
+#[tokio::test]
 async fn ar08_pages_and_redirects_tell_nobody_where_they_came_from() {
     let api = TestApi::start().await;
     let mut browser = api.visitor();

@@ -9,6 +9,7 @@ mod connect_page;
 mod connections;
 mod endpoints;
 mod exchange;
+mod fixation;
 mod flow;
 mod identity;
 mod issuer;
