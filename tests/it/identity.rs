@@ -10,14 +10,15 @@ use grantkeep_core::settings::Settings;
 use grantkeep_demo_provider::IdTokenFault;
 use grantkeep_demo_provider::client::DEMO_CLIENT_ID;
 use grantkeep_functions::{routes, service};
-use grantkeep_tests::TestApi;
 use grantkeep_tests::instance::Served;
+use grantkeep_tests::{TestApi, database};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::issuer::{ACCESS_TOKEN, Issuer, Signer, in_seconds};
-use crate::support::{authorize, connected, consented, count, failed, outcome, text};
+use crate::scripted::Answer;
+use crate::support::{authorize, connected, consented, count, failed, outcome, problem, text};
 
 fn unsigned(header: &Value, claims: &Value, signature: &str) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -316,4 +317,52 @@ async fn id04_an_unknown_key_is_looked_up_again_but_not_all_the_time() {
     assert!(after_unknown <= 2, "{after_unknown}");
     assert_eq!(outcome(&rotated), connected());
     assert_eq!(issuer.server.jwks_fetched(), after_unknown + 1);
+}
+
+#[tokio::test]
+async fn id05_a_refresh_that_names_another_account_is_not_stored() {
+    let issuer = Issuer::start().await;
+    let connected_once = issuer.with_claims(|_| ()).await;
+    let refresh = async |change: Value| {
+        let mut claims = issuer.claims();
+        grantkeep_providers::merge(&mut claims, change);
+        let set = json!({
+            "access_token": "at-refreshed", "token_type": "Bearer", "expires_in": 3600,
+            "id_token": issuer.signer.sign(&claims),
+        });
+        issuer.server.answers(Answer::json(&set));
+        let stale = "update oauth_tokens set expires_at = now() + interval '60 seconds',
+                                             retry_at = null";
+        database::execute(&issuer.api.database_url, stale).await;
+        issuer.api.token("gmail").await
+    };
+    let version = "select version::text from oauth_tokens";
+
+    for other in [
+        json!({"sub": "sub-2"}),
+        json!({"sub": null}),
+        json!({"iss": "https://evil.test"}),
+    ] {
+        let kept = refresh(other.clone()).await;
+        // What still works is handed out; what came is not.
+        assert_eq!(kept.json()["access_token"], ACCESS_TOKEN, "{other}");
+        assert_eq!(
+            issuer.api.text(version).await.as_deref(),
+            Some("1"),
+            "{other}"
+        );
+    }
+    issuer.api.set_expiry("gmail", -1).await;
+    database::execute(
+        &issuer.api.database_url,
+        "update oauth_tokens set retry_at = null",
+    )
+    .await;
+    let refused = issuer.api.token("gmail").await;
+    let same = refresh(json!({})).await;
+
+    assert_eq!(outcome(&connected_once), connected());
+    assert_eq!(problem(&refused), (502, "provider_error".to_owned()));
+    assert_eq!(refused.json()["provider_error"], "another_account");
+    assert_eq!(same.json()["access_token"], "at-refreshed");
 }

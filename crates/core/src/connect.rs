@@ -12,6 +12,7 @@ pub use complete::{
     Arrival, Callback, CompleteError, Completed, Failure, Outcome, complete, flow_cookie,
 };
 pub use grant::{ConfirmError, Grant, confirm, pending};
+pub(crate) use identity::is_another;
 pub use link::{Link, LinkError, create as create_link, open as open_link};
 
 /// An authorization has to be completed within so many seconds, a link used and a

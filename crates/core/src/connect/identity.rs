@@ -69,6 +69,24 @@ pub async fn identify(
     Ok(read(&document, definition))
 }
 
+/// Whether the id_token of a refresh names another issuer or account than the one that
+/// gave consent (OpenID Connect Core section 12.2). It comes from the token endpoint
+/// itself, so TLS vouches for it, as section 3.1.3.7 (6) allows.
+pub(crate) fn is_another(
+    definition: &Definition,
+    tokens: &TokenSet,
+    subject: Option<&str>,
+) -> bool {
+    let (AccountSource::Oidc, Some(token)) = (definition.account.source, &tokens.id_token) else {
+        return false;
+    };
+    let Some(claims) = id_token::claims_of_issuer(definition, token) else {
+        return true;
+    };
+    let named = read(&Value::Object(claims), definition).subject;
+    subject.is_some() && named.as_deref() != subject
+}
+
 fn read(document: &Value, definition: &Definition) -> Identity {
     let account = &definition.account;
     let text = |pointer: &str| match document.pointer(pointer)? {

@@ -7,8 +7,10 @@ use chrono::TimeDelta;
 use grantkeep_providers::{Definition, RefreshTokens, RevocationReach};
 use tokio::time::{Instant, sleep};
 
+use super::pause::{Pause, jitter};
 use super::{TokenError, Usable, open};
 use crate::app::App;
+use crate::connect::is_another;
 use crate::connection::Column;
 use crate::credentials::Credentials;
 use crate::oauth::discovery::DiscoveryError;
@@ -228,7 +230,7 @@ async fn ask(
     };
     let scopes = &current.connection.scopes;
     let client = &provider.client;
-    token::refresh(
+    let tokens = token::refresh(
         &app.http,
         definition,
         client,
@@ -236,7 +238,14 @@ async fn ask(
         scopes,
         app.now(),
     )
-    .await
+    .await?;
+    if is_another(definition, &tokens, current.connection.subject.as_deref()) {
+        return Err(TokenEndpointError::Refused {
+            error: "another_account".to_owned(),
+            status: 200,
+        });
+    }
+    Ok(tokens)
 }
 
 /// What goes into `refresh_error`, and the seconds until the next attempt.
@@ -382,33 +391,4 @@ async fn end(app: &App, provider: &Provider, credentials: &Credentials) {
     {
         revocation::revoke(&app.http, definition, &provider.client, credentials).await;
     }
-}
-
-/// How long a waiter sleeps between looks: 40 ms and growing, never more than 200 ms.
-struct Pause {
-    next: Duration,
-    rounds: u32,
-}
-
-impl Pause {
-    fn new() -> Self {
-        Self {
-            next: Duration::from_millis(40),
-            rounds: 0,
-        }
-    }
-
-    fn next(&mut self, app: &App) -> Duration {
-        let pause = self.next.mul_f64(jitter(app));
-        self.next = self.next.mul_f64(1.4).min(Duration::from_millis(200));
-        self.rounds += 1;
-        pause
-    }
-}
-
-/// Between 0.75 and 1.25, so that waiters do not move in step.
-fn jitter(app: &App) -> f64 {
-    let mut byte = [0];
-    (app.fill)(&mut byte);
-    0.75 + f64::from(byte[0]) / 510.0
 }
