@@ -13,6 +13,7 @@ use grantkeep_functions::service::Function;
 use grantkeep_runtime::test_hosts::{Kind, Stopped, TestHost, binary, release_binary};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::api::{KEY, usual};
@@ -135,13 +136,20 @@ pub fn as_deployed() -> bool {
     std::env::var("FUNCTIONS_PROFILE").as_deref() != Ok("debug")
 }
 
-/// The binary of a function, built if it is missing or older than its sources.
-pub async fn program(name: &'static str) -> PathBuf {
-    let find = move || match as_deployed() {
-        true => release_binary("grantkeep", name),
-        false => binary("grantkeep", name),
+/// The binary of a function. All are built at the first call if one is missing or older than
+/// its sources, and stay what they are for the whole run.
+pub async fn program(name: &str) -> PathBuf {
+    static FOUND: OnceCell<BTreeMap<&str, PathBuf>> = OnceCell::const_new();
+    let find = |function: &&Function| match as_deployed() {
+        true => (function.name, release_binary("grantkeep", function.name)),
+        false => (function.name, binary("grantkeep", function.name)),
     };
-    tokio::task::spawn_blocking(find).await.expect("a binary")
+    let all = move || FUNCTIONS.iter().map(find).collect();
+    let found = FOUND.get_or_init(|| async {
+        let found = tokio::task::spawn_blocking(all).await;
+        found.expect("the binaries")
+    });
+    found.await[name].clone()
 }
 
 /// Starts one function under a host, with these variables and the host's.
