@@ -3,7 +3,7 @@
 use grantkeep_core::App;
 use grantkeep_core::settings::Settings;
 use grantkeep_functions::{routes, service};
-use grantkeep_tests::api::{KEY, session};
+use grantkeep_tests::api::{ACME_KEY, KEY, session};
 use grantkeep_tests::http::send;
 use grantkeep_tests::instance::{self, Served};
 use grantkeep_tests::{Consent, Reply, TestApi, database};
@@ -292,4 +292,16 @@ async fn health_tells_anyone_whether_and_a_key_how() {
         json["encryption"]["primary_key_id"]
     );
     assert_eq!(problem(&wrong), (401, "unauthorized".to_owned()));
+}
+
+#[tokio::test]
+async fn tn01_health_counts_only_what_a_key_reaches() {
+    let api = TestApi::start().await;
+    api.connect("gmail").await;
+
+    let everywhere = api.get("/api/health").await.json();
+    let elsewhere = api.get_as(ACME_KEY, "/api/health").await.json();
+
+    assert_eq!(everywhere["connections"], serde_json::json!({"active": 1}));
+    assert_eq!(elsewhere["connections"], serde_json::json!({}));
 }

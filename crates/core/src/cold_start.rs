@@ -1,12 +1,17 @@
 //! What every function checks before its first answer: the registry's scopes, and with
 //! one query the scopes that were granted to the default connections.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::app::App;
 use crate::connection::DEFAULT;
 use crate::scope::Mode;
 use crate::store::oauth_tokens::{self, Connection, Status};
+
+/// The longest that the look at the database may hold up the first answer.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// The result, as it is logged and shown by `/api/health`.
 #[derive(Clone, Debug, Serialize)]
@@ -39,10 +44,11 @@ pub struct ProviderReport {
 /// Looks once. A failed check never stops a function: callers who need those scopes
 /// are answered `insufficient_scope`.
 pub async fn check(app: &App) -> Report {
-    let found = oauth_tokens::list(&app.store, DEFAULT, Some(DEFAULT), None, None, 100).await;
-    let (connections, database) = match found {
-        Ok(connections) => (connections, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+    let found = oauth_tokens::list(&app.store, DEFAULT, Some(DEFAULT), None, None, 100);
+    let (connections, database) = match tokio::time::timeout(LIMIT, found).await {
+        Ok(Ok(connections)) => (connections, None),
+        Ok(Err(error)) => (Vec::new(), Some(error.to_string())),
+        Err(_) => (Vec::new(), Some("no answer in time".to_owned())),
     };
     let providers = app
         .settings

@@ -61,6 +61,11 @@ impl ServiceKey {
         self.permissions.contains(&permission)
     }
 
+    /// The only workspace that it is good for; `None` is every one.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
     /// Whether it is good for a workspace.
     pub fn reaches(&self, workspace: &str) -> bool {
         self.workspace.as_deref().is_none_or(|own| own == workspace)

@@ -329,10 +329,7 @@ impl From<StoreError> for Problem {
 
 impl From<InvalidName> for Problem {
     fn from(InvalidName(field): InvalidName) -> Self {
-        Self::invalid(
-            field,
-            "must have 1 to 255 bytes and no control characters",
-        )
+        Self::invalid(field, "must have 1 to 255 bytes and no control characters")
     }
 }
 

@@ -40,10 +40,16 @@ pub struct Function {
 pub struct Instance {
     /// Settings, database, HTTP client.
     pub app: App,
-    /// The cold-start report, once there is one.
-    pub cold_start: Arc<OnceCell<Report>>,
+    cold_start: Arc<OnceCell<Report>>,
     function: &'static str,
     started: Instant,
+}
+
+impl Instance {
+    /// The cold-start report; the first to ask makes it.
+    pub async fn report(&self) -> &Report {
+        self.cold_start.get_or_init(|| check(self)).await
+    }
 }
 
 impl FromRef<Instance> for App {
@@ -127,7 +133,7 @@ async fn method_not_allowed() -> Problem {
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Checks scopes beside the first request, logs every request by its route (never by
+/// Checks scopes before the first answer, logs every request by its route (never by
 /// its URL, whose query can hold a code), and adds the headers that all answers have.
 /// Errors are readable for our pages too, or they could not tell a lost session.
 async fn observe(State(instance): State<Instance>, request: Request, next: Next) -> Response {
@@ -140,14 +146,10 @@ async fn observe(State(instance): State<Instance>, request: Request, next: Next)
         .map_or_else(|| UNMATCHED.to_owned(), |path| path.as_str().to_owned());
     let provider = named_provider(&instance.app, &route, request.uri().path());
 
-    let mut response = match instance.cold_start.initialized() {
-        true => next.run(request).await,
-        false => {
-            let checked = instance.cold_start.get_or_init(|| check(&instance));
-            let (_, response) = tokio::join!(checked, next.run(request));
-            response
-        }
-    };
+    let mut response = next.run(request).await;
+    // Before the first answer, but after the request's own work: the check then finds a
+    // connection to the database, where beside it it would have to open a second one.
+    instance.report().await;
     cors::allow(&instance.app, origin.as_ref(), &mut response);
     add_headers(&instance, &mut response);
     let mut noted: Noted = response.extensions().get().cloned().unwrap_or_default();

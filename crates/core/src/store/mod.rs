@@ -14,7 +14,7 @@ mod tls;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
 };
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -60,12 +60,20 @@ impl Store {
         let manager = Manager::from_config(url.config(), tls::connector(url)?, fast);
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
+            // The connection used last: its server process is still warm, and others may
+            // be closed by the server for being idle.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(TIMEOUT))
             .create_timeout(Some(TIMEOUT))
             .build()
             .map_err(|_| DatabaseUrlError::Malformed)?;
         Ok(Self { pool })
+    }
+
+    /// Whether the database answers at all.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read("select 1", &[]).await.map(drop)
     }
 
     /// Reads. Tables that are not there yet hold nothing, and are not created by looking;
@@ -174,7 +182,8 @@ impl Failure {
     fn into_error(self) -> StoreError {
         match self {
             Self::NoTables | Self::OtherTables => StoreError::Schema(
-                "the database's tables are not those of this version: run `grantkeep migrate`"
+                "the database's tables are not those of this version, and could not be brought up \
+                 to date: apply the files of migrations/ with a role that may"
                     .to_owned(),
             ),
             Self::Closed(reason) => StoreError::Unavailable(reason),

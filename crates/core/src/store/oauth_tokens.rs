@@ -268,17 +268,20 @@ pub async fn shares_grant(
         .map(|rows| !rows.is_empty())
 }
 
-/// How many connections have each status, and the oldest time since when a refresh fails.
+/// How many connections have each status, and the oldest time since when a refresh fails;
+/// of one workspace, or of all.
 pub async fn summary(
     store: &Store,
+    workspace: Option<&str>,
 ) -> Result<(Vec<(String, i64)>, Option<DateTime<Utc>>), StoreError> {
     let rows = store
         .read(
             &format!(
                 "select status, count(*), min(refresh_failing_since) from oauth_tokens
-                  where {NOT_FORGOTTEN} group by status order by status"
+                  where ($1::text is null or workspace_id = $1) and {NOT_FORGOTTEN}
+                  group by status order by status"
             ),
-            &[],
+            &[(&workspace, Type::TEXT)],
         )
         .await?;
     let counts = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
