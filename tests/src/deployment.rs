@@ -137,8 +137,12 @@ pub fn as_deployed() -> bool {
 }
 
 /// The binary of a function. All are built at the first call if one is missing or older than
-/// its sources, and stay what they are for the whole run.
+/// its sources, and stay what they are for the whole run. `FUNCTIONS_FOLDER` names a folder
+/// of others, such as a host's tools made.
 pub async fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("FUNCTIONS_FOLDER") {
+        return Path::new(&folder).join(name);
+    }
     static FOUND: OnceCell<BTreeMap<&str, PathBuf>> = OnceCell::const_new();
     let find = |function: &&Function| match as_deployed() {
         true => (function.name, release_binary("grantkeep", function.name)),
