@@ -109,10 +109,15 @@ fn error_of(answer: &Map<String, Value>, definition: &Definition) -> Option<Stri
     Some(code(error))
 }
 
-/// RFC 6749 section 5.2 error codes are short tokens; anything else is not repeated.
+/// RFC 6749 section 5.2 error codes are words in one case, joined by `_`; anything else,
+/// which could be an echoed token, is not repeated.
 pub(crate) fn code(error: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    match error.len() <= 64 && !error.is_empty() && error.chars().all(plain) {
+    let one_case = |is_letter: fn(&u8) -> bool| {
+        let plain = |byte: &u8| is_letter(byte) || byte.is_ascii_digit() || *byte == b'_';
+        error.as_bytes().iter().all(plain)
+    };
+    let plain = one_case(u8::is_ascii_lowercase) || one_case(u8::is_ascii_uppercase);
+    match plain && !error.is_empty() && error.len() <= 48 {
         true => error.to_owned(),
         false => "unknown_error".to_owned(),
     }
@@ -320,7 +325,16 @@ mod tests {
     #[test]
     fn lk02_an_error_that_could_hold_more_than_a_code_is_not_repeated() {
         assert_eq!(code("invalid_grant"), "invalid_grant");
-        assert_eq!(code("token ya29.secret is invalid"), "unknown_error");
-        assert_eq!(code(&"a".repeat(65)), "unknown_error");
+        assert_eq!(code("BAD_REFRESH_TOKEN"), "BAD_REFRESH_TOKEN");
+        for text in [
+            "token ya29.secret is invalid",
+            "gho_16C7e42F292c",
+            "ya29.a0",
+            "1//0x",
+            "",
+        ] {
+            assert_eq!(code(text), "unknown_error", "{text}");
+        }
+        assert_eq!(code(&"a".repeat(49)), "unknown_error");
     }
 }
