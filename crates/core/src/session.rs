@@ -199,11 +199,15 @@ mod tests {
             &claims(),
             "another-secret-of-thirty-two-bytes!!",
         );
-        let mut critical = Header::default();
-        critical.crit = Some(vec!["b64".to_owned()]);
+        let critical = Header {
+            crit: Some(vec!["b64".to_owned()]),
+            ..Header::default()
+        };
         let critical = signed(&critical, &claims(), SECRET);
-        let mut traversal = Header::default();
-        traversal.kid = Some("../../dev/null' or 1=1".to_owned());
+        let traversal = Header {
+            kid: Some("../../dev/null' or 1=1".to_owned()),
+            ..Header::default()
+        };
         let traversal = signed(&traversal, &claims(), "");
 
         for token in [
