@@ -1,4 +1,4 @@
-//! `oauth_tokens`: finding and listing connections. Changes are in [`write`], the
+//! `oauth_tokens`: finding and listing connections. Changes are in [`mod@write`], the
 //! right to refresh in [`lease`].
 
 pub mod lease;
