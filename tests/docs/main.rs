@@ -1,6 +1,7 @@
 //! What the documents say is so: routes, answers, codes, variables, links.
 
 mod answers;
+mod aws;
 mod deploy;
 mod pages;
 mod project;
