@@ -1,6 +1,7 @@
 //! `cargo xtask`: work on the project that is neither a build nor a test.
 
 mod bench;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -10,7 +11,14 @@ usage: cargo xtask bench [read|latency|wire|cold-start|size|all]
 Measures the release build of the token function against what it could not do without:
 the same statement run by pgbench, a function that does nothing, a bare connection.
 Starts its own Postgres; builds what it measures. GRANTKEEP_BENCH_ROUNDS (default 7)
-says how often each pair is measured.
+says how often each pair is measured, GRANTKEEP_BENCH_TOKEN names another build of the
+token function to measure.
+
+       cargo xtask verify HOST
+
+Builds with the host's own tools what is deployed to it, looks at what they built, and
+drives the whole flow through it. Fetches the tools into .tools/ once. HOST is vercel, aws,
+or aws-arm64, which is built and not run.
 ";
 
 fn main() -> ExitCode {
@@ -23,6 +31,7 @@ fn main() -> ExitCode {
         }
         ["bench"] => bench::run("all"),
         ["bench", part] if bench::PARTS.contains(part) => bench::run(part),
+        ["verify", host] if verify::HOSTS.contains(host) => verify::run(host),
         _ => {
             eprint!("{HELP}");
             ExitCode::from(2)
