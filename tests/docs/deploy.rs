@@ -57,6 +57,7 @@ fn vercel_gets_every_function_and_no_other() {
 
 #[test]
 fn every_function_has_memory_and_the_time_to_wait_for_a_refresh() {
+    let page = text("docs/deploy-vercel.md");
     for (path, function) in vercel()["functions"].as_object().expect("functions") {
         let number = |key: &str| {
             function[key]
@@ -72,6 +73,12 @@ fn every_function_has_memory_and_the_time_to_wait_for_a_refresh() {
             duration > LONGEST_WAIT && duration <= DURATION_OF_EVERY_PLAN,
             "{path}: {duration} s"
         );
+        for told in [
+            format!("`memory` {memory} MB"),
+            format!("`maxDuration` {duration} s"),
+        ] {
+            assert!(page.contains(&told), "docs/deploy-vercel.md: {told}");
+        }
     }
 }
 
