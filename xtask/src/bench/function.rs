@@ -1,9 +1,10 @@
 //! The binaries that are measured: built once, then run as an operator would run them.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -25,8 +26,12 @@ pub struct Builds {
 impl Builds {
     /// Builds what is missing, with the profile that is deployed.
     pub fn make() -> Result<Self, Error> {
+        let token = match std::env::var_os("GRANTKEEP_BENCH_TOKEN") {
+            Some(other) => other.into(),
+            None => build(&["--package", "grantkeep", "--bin", "token"])?,
+        };
         Ok(Self {
-            token: build(&["--package", "grantkeep", "--bin", "token"])?,
+            token,
             hello: build(&["--package", "grantkeep-runtime", "--example", "hello"])?,
             bare_postgres: build(&["--package", "xtask", "--example", "bare_postgres"])?,
         })
@@ -59,34 +64,47 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts a binary with nothing but these variables, and returns as soon as it listens.
+    /// Starts a binary with nothing but these variables, and returns as soon as it says that
+    /// it listens. Nobody reads its log: it may write a few lines, not thousands.
     pub fn start(binary: &Path, variables: &[(&str, String)]) -> Result<Self, Error> {
-        let mut child = Command::new(binary)
-            .env_clear()
-            .env("PORT", "0")
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        let mut lines = BufReader::new(stdout);
+        let mut child = spawn(binary, variables, 0, Stdio::piped())?;
         let mut line = String::new();
-        lines.read_line(&mut line)?;
-        // Log lines have to go somewhere: a full pipe would stop the function.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        if let Some(stdout) = &mut child.stdout {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
         let address = serde_json::from_str::<serde_json::Value>(&line)
             .ok()
             .and_then(|line| line["address"].as_str()?.parse().ok());
-        let Some(address) = address else {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("{} did not listen: {line}", binary.display()).into());
+        let unknown = SocketAddr::from(([0; 4], 0));
+        let function = Self {
+            child,
+            address: address.unwrap_or(unknown),
         };
-        Ok(Self { child, address })
+        match address {
+            Some(_) => Ok(function),
+            None => Err(format!("{} did not listen: {line}", binary.display()).into()),
+        }
+    }
+
+    /// The same for a load: its log goes nowhere, as reading it would take time from what
+    /// is measured.
+    pub fn start_for_load(binary: &Path, variables: &[(&str, String)]) -> Result<Self, Error> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let child = spawn(binary, variables, address.port(), Stdio::null())?;
+        let function = Self { child, address };
+        let tries = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            TcpStream::connect(address).is_ok()
+        });
+        match tries {
+            true => Ok(function),
+            false => Err(format!("{} did not listen", binary.display()).into()),
+        }
     }
 
     /// The token function on this database.
     pub fn token(builds: &Builds, database: &Database, url: &str) -> Result<Self, Error> {
-        Self::start(&builds.token, &token_variables(database, url))
+        Self::start_for_load(&builds.token, &token_variables(database, url))
     }
 
     /// The most memory that it ever had in use, in MB (10^6 bytes).
@@ -106,6 +124,20 @@ impl Drop for Function {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(
+    binary: &Path,
+    variables: &[(&str, String)],
+    port: u16,
+    stdout: Stdio,
+) -> std::io::Result<Child> {
+    Command::new(binary)
+        .env_clear()
+        .env("PORT", port.to_string())
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdout(stdout)
+        .spawn()
 }
 
 /// Everything that the token function needs.

@@ -67,7 +67,7 @@ pub fn latency(
 ) -> Result<(), Error> {
     let pgbench = Pgbench::new(database)?;
     let token = Function::token(builds, database, &database.url())?;
-    let hello = Function::start(&builds.hello, &[])?;
+    let hello = Function::start_for_load(&builds.hello, &[])?;
     let p50 = |address: SocketAddr, request: &[u8]| -> Result<f64, Error> {
         let outcome = load::run(address, request, 1, Duration::from_secs(SECONDS))?;
         Ok(median(&outcome.latencies) * 1e6)
@@ -113,7 +113,13 @@ pub fn wire(builds: &Builds, database: &Database, report: &mut Report) -> Result
     let read = |times| load::count(function.address, &token_request(), times);
     read(1)?;
     let cold = proxy.count();
-    note(&format!("the first read of an instance: {cold:?}"));
+    report.add(
+        "connections of an instance's first read",
+        cold.connections.to_string(),
+        "1".to_owned(),
+        cold.connections as f64,
+        Target::AtMost(1.0),
+    );
     read(READS)?;
     let warm = proxy.count();
 
