@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grantkeep_demo_provider::client::{DEMO_CLIENT_ID, DEMO_CLIENT_SECRET};
 use grantkeep_tests::api::{KEY, READ_KEY};
-use grantkeep_tests::{Consent, Reply, TestApi};
+use grantkeep_tests::{Consent, Reply, TestApi, database};
 use serde_json::{Value, json};
 
 use crate::support::{READONLY, SEND, authorize_as, consented, problem, text};
@@ -336,4 +336,33 @@ async fn a_post_answers_what_a_get_does() {
     assert_eq!(got.json()["access_token"], posted.json()["access_token"]);
     assert_eq!(got.json()["workspace"], "acme");
     assert_eq!(problem(&missing), (403, "insufficient_scope".to_owned()));
+}
+
+#[tokio::test]
+async fn rf10_a_token_that_ends_too_soon_for_the_caller_is_refreshed_once() {
+    let api = TestApi::start().await;
+    api.connect("gmail").await;
+    let sql = "update oauth_tokens set expires_at = now() + interval '20 minutes',
+                      status_since = now() - interval '40 minutes'";
+    database::execute(&api.database_url, sql).await;
+
+    let enough = api.get("/api/token?provider=gmail&min_ttl=600").await;
+    let short = api.get("/api/token?provider=gmail&min_ttl=1800").await;
+    let impossible = api.get("/api/token?provider=gmail&min_ttl=86400").await;
+    let malformed = api.get("/api/token?provider=gmail&min_ttl=soon").await;
+
+    assert_eq!(
+        (enough.status, short.status, impossible.status),
+        (200, 200, 200)
+    );
+    assert_ne!(short.json()["access_token"], enough.json()["access_token"]);
+    assert_eq!(
+        impossible.json()["access_token"],
+        short.json()["access_token"]
+    );
+    assert_eq!(api.provider.refresh_requests(), 1);
+    assert_eq!(
+        (malformed.status, malformed.code().as_str()),
+        (400, "invalid_request")
+    );
 }

@@ -18,6 +18,9 @@ const UNKNOWN_EXPIRY_AGE: TimeDelta = TimeDelta::hours(1);
 /// A token that ends sooner than this is not handed out as valid.
 const USABLE: TimeDelta = TimeDelta::seconds(10);
 
+/// A token of this age is not replaced because it is short-lived.
+const JUST_ISSUED: TimeDelta = TimeDelta::seconds(60);
+
 /// The token set that is sealed into `token_data`.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -176,6 +179,13 @@ impl Times {
             .is_none_or(|expires_at| expires_at - USABLE > self.now)
     }
 
+    /// Whether it ends within `seconds` and a newer one could last longer: one that has
+    /// just come is as good as it gets.
+    pub fn is_short_of(&self, seconds: i64) -> bool {
+        self.expires_in().is_some_and(|left| left < seconds)
+            && self.now - self.issued_at > JUST_ISSUED
+    }
+
     /// Seconds until the access token ends; never negative.
     pub fn expires_in(&self) -> Option<i64> {
         self.expires_at
@@ -222,6 +232,14 @@ mod tests {
         assert!(!credentials(Some(3600)).is_stale(&times(Some(301), 0), &plain));
         assert!(!credentials(Some(300)).is_stale(&times(Some(200), 100), &plain));
         assert!(credentials(Some(300)).is_stale(&times(Some(149), 151), &plain));
+    }
+
+    #[test]
+    fn rf10_a_short_token_is_replaced_unless_it_has_just_come() {
+        assert!(times(Some(600), 3000).is_short_of(900));
+        assert!(!times(Some(1200), 2400).is_short_of(900));
+        assert!(!times(Some(600), 10).is_short_of(900));
+        assert!(!times(None, 3000).is_short_of(900));
     }
 
     #[test]

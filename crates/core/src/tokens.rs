@@ -26,6 +26,8 @@ pub struct Wanted {
     pub scopes: ScopeSet,
     /// How strictly.
     pub mode: Mode,
+    /// For so many seconds it should work yet, if the provider issues tokens for that long.
+    pub min_ttl: Option<i64>,
     /// A token that the provider's API answered 401 to.
     pub rejected: Option<AccessToken>,
 }
@@ -118,9 +120,9 @@ pub async fn usable(app: &App, provider: &Provider, wanted: &Wanted) -> Result<U
         .rejected
         .as_ref()
         .is_some_and(|rejected| rejected.same_as(&current.credentials.access_token));
-    let stale = current
-        .credentials
-        .is_stale(&current.connection.times(), provider.configured());
+    let times = current.connection.times();
+    let stale = current.credentials.is_stale(&times, provider.configured())
+        || wanted.min_ttl.is_some_and(|ttl| times.is_short_of(ttl));
     let current = match (rejected, stale) {
         (false, false) => return Ok(current),
         (rejected, _) => refresh::refresh(app, provider, current, rejected).await?,

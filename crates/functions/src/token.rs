@@ -50,6 +50,7 @@ struct Ask {
     scope: Option<String>,
     mode: Option<Mode>,
     format: Option<Format>,
+    min_ttl: Option<u32>,
     rejected: Option<AccessToken>,
 }
 
@@ -91,6 +92,11 @@ async fn read(State(app): State<App>, key: ServiceKey, query: Query) -> Result<R
                 ));
             }
         },
+        min_ttl: match query.one("min_ttl")?.map(str::parse) {
+            None => None,
+            Some(Ok(seconds)) => Some(seconds),
+            Some(Err(_)) => return Err(Problem::invalid("min_ttl", "must be a number of seconds")),
+        },
         rejected: None,
     };
     answer(&app, &key, ask).await
@@ -124,6 +130,7 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
             .map(ScopeSet::parse)
             .unwrap_or_default(),
         mode: ask.mode.unwrap_or_default(),
+        min_ttl: ask.min_ttl.map(i64::from),
         rejected: ask.rejected,
     };
 
