@@ -1,7 +1,9 @@
 //! Progress on the screen, and other programs run to their end.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Error;
 
@@ -44,4 +46,28 @@ pub fn run(command: &mut Command) -> Result<String, Error> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = output.status;
     Err(format!("{program} failed ({ended})\n{stdout}{stderr}").into())
+}
+
+/// The same, and shows meanwhile whatever is new in what `look` says.
+pub fn run_watched(
+    command: &mut Command,
+    look: impl Fn() -> String + Sync,
+) -> Result<String, Error> {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut shown = look();
+            while !ended.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(200));
+                let news = look();
+                if news != shown {
+                    eprintln!("  {news}");
+                    shown = news;
+                }
+            }
+        });
+        let printed = run(command);
+        ended.store(true, Ordering::Relaxed);
+        printed
+    })
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use super::steps::{Step, run};
+use super::steps::{Step, run_watched};
 use super::{Error, flow, root, tools, tree};
 
 /// Without the override npm finds no set of versions.
@@ -50,7 +50,13 @@ fn build(project: &Path, cli: &Path, linker: &Path) -> Result<(), Error> {
     let _ = fs::remove_dir_all(&link);
     fs::create_dir_all(&link)?;
     fs::write(link.join("project.json"), PROJECT)?;
-    run(Command::new(cli)
+    let functions = link.join("output/functions");
+    let built = || {
+        let count = tree::below(&functions).map_or(0, |files| files.len());
+        format!("functions built: {count}")
+    };
+    let mut command = Command::new(cli);
+    command
         .args(["build", "--prod", "--token", "none", "--yes"])
         .current_dir(project)
         .env("PATH", tools::path_with(&[linker])?)
@@ -58,7 +64,8 @@ fn build(project: &Path, cli: &Path, linker: &Path) -> Result<(), Error> {
         .env("CARGO_TARGET_DIR", root().join("target/vercel"))
         .env("VERCEL_TELEMETRY_DISABLED", "1")
         // Set on Vercel's machines, where there is no need of another linker.
-        .env_remove("VERCEL_BUILD_IMAGE"))?;
+        .env_remove("VERCEL_BUILD_IMAGE");
+    run_watched(&mut command, built)?;
     step.done(&format!("from {files} files"));
     Ok(())
 }
