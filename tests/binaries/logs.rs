@@ -50,6 +50,7 @@ async fn one_cold_start_and_one_line_for_each_request_under(kind: Kind) {
         assert_eq!(names, ["gmail", "google_calendar", "outlook"], "{report}");
 
         for request in events(&stopped.stdout, "request") {
+            tk07_a_token_that_was_handed_out_is_told_by_its_fingerprint(&request);
             assert!(request["duration_ms"].as_f64() > Some(0.0), "{request}");
             let told = |field: &str| request[field].as_str().unwrap_or_default().to_owned();
             let status = request["status"].as_u64().unwrap_or_default();
@@ -216,4 +217,16 @@ async fn a_function_without_needs_works_without_the_settings_of_others() {
         "{}",
         page.text
     );
+}
+
+fn tk07_a_token_that_was_handed_out_is_told_by_its_fingerprint(request: &Value) {
+    let handed_out = request["route"] == "/api/token" && request["status"] == 200;
+    let hex = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+
+    assert_eq!(
+        request["token"].as_str().is_some_and(hex),
+        handed_out,
+        "{request}"
+    );
+    assert_eq!(request["scope"].is_string(), handed_out, "{request}");
 }

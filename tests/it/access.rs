@@ -195,3 +195,22 @@ async fn a_read_key_neither_links_nor_confirms_nor_disconnects() {
     }
     assert_eq!(count(&api, "oauth_tokens").await, "1");
 }
+
+#[tokio::test]
+async fn tk06_wrong_keys_are_answered_429_after_many_and_right_ones_never() {
+    let api = TestApi::start().await;
+    let mut last = api.get_as("gk_wrong", "/api/token?provider=gmail").await;
+
+    for _ in 0..100 {
+        last = api.get_as("gk_wrong", "/api/token?provider=gmail").await;
+    }
+    let right = api.token("gmail").await;
+
+    assert_eq!((last.status, last.code().as_str()), (429, "unauthorized"));
+    assert!(
+        last.header("retry-after")
+            .parse::<u64>()
+            .is_ok_and(|seconds| seconds <= 61)
+    );
+    assert_eq!(right.status, 404, "not connected, and not held up");
+}

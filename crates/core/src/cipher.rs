@@ -9,6 +9,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -135,6 +136,21 @@ impl KeyRing {
         std::iter::once(&self.primary)
             .chain(&self.retired)
             .map(|key| key.id)
+            .collect()
+    }
+
+    /// Eight hex digits that tell one token from another in an audit log: of an HMAC, so
+    /// that nobody without the key can test a guess.
+    pub fn fingerprint(&self, token: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.primary.bytes.as_slice());
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"grantkeep audit v1");
+        context.update(token.as_bytes());
+        let tag = context.sign();
+        tag.as_ref()
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
             .collect()
     }
 
@@ -326,6 +342,16 @@ mod tests {
 
         let ids = [standard, url_safe].map(|text| KeyRing::parse(&text).expect("key").primary_id());
         assert_eq!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn tk07_a_fingerprint_tells_tokens_apart_and_depends_on_the_key() {
+        let other = KeyRing::parse(OTHER).expect("key");
+
+        assert_eq!(ring().fingerprint("token").len(), 8);
+        assert_eq!(ring().fingerprint("token"), ring().fingerprint("token"));
+        assert_ne!(ring().fingerprint("token"), ring().fingerprint("tokem"));
+        assert_ne!(ring().fingerprint("token"), other.fingerprint("token"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ async fn complete(
     response.extensions_mut().insert(Noted {
         provider: Some(provider.name.clone()),
         connection,
-        key: None,
+        ..Noted::default()
     });
     Ok(response)
 }

@@ -59,13 +59,12 @@ impl FromRequestParts<Instance> for ServiceKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Instance) -> Result<Self, Problem> {
-        let bearer = bearer(parts)?;
-        bearer
-            .and_then(|key| state.app.settings.service_keys.find(key))
-            .map(|key| Self(key.clone()))
-            .ok_or_else(|| {
-                Problem::unauthorized("a service key is needed: Authorization: Bearer …")
-            })
+        const NEEDED: &str = "a service key is needed: Authorization: Bearer …";
+        let bearer = bearer(parts)?.ok_or_else(|| Problem::unauthorized(NEEDED))?;
+        match state.app.settings.service_keys.find(bearer) {
+            Some(key) => Ok(Self(key.clone())),
+            None => Err(wrong(state, &parts.headers, NEEDED)),
+        }
     }
 }
 
@@ -94,6 +93,10 @@ pub enum Caller {
     Session(Session),
 }
 
+impl Caller {
+    const NEEDED: &str = "a session or a service key is needed";
+}
+
 impl FromRequestParts<Instance> for Caller {
     type Rejection = Problem;
 
@@ -101,9 +104,9 @@ impl FromRequestParts<Instance> for Caller {
         let app = &state.app;
         let by_cookie = cookie(&parts.headers, session_cookie(app));
         let Some(bearer) = bearer(parts)? else {
-            let session = by_cookie
-                .and_then(|token| session(app, token))
-                .ok_or_else(|| Problem::unauthorized("a session or a service key is needed"))?;
+            let token = by_cookie.ok_or_else(|| Problem::unauthorized(Self::NEEDED))?;
+            let session =
+                session(app, token).ok_or_else(|| wrong(state, &parts.headers, Self::NEEDED))?;
             require_same_origin(app, &parts.method, &parts.headers)?;
             return Ok(Self::Session(session));
         };
@@ -118,7 +121,15 @@ impl FromRequestParts<Instance> for Caller {
         }
         session(app, bearer)
             .map(Self::Session)
-            .ok_or_else(|| Problem::unauthorized("a session or a service key is needed"))
+            .ok_or_else(|| wrong(state, &parts.headers, Self::NEEDED))
+    }
+}
+
+/// 401 for a credential that is not one of ours, and 429 once a source has shown many.
+fn wrong(instance: &Instance, headers: &HeaderMap, detail: &str) -> Problem {
+    match instance.attempts.failed(headers) {
+        None => Problem::unauthorized(detail),
+        Some(seconds) => Problem::too_many_attempts(seconds),
     }
 }
 

@@ -156,7 +156,7 @@ async fn forget(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response
     response.extensions_mut().insert(Noted {
         provider: Some(row.key.provider.clone()),
         connection: Some(row.key.id.to_string()),
-        key: None,
+        ..Noted::default()
     });
     Ok(response)
 }

@@ -100,8 +100,8 @@ async fn create(
     let mut response = json(StatusCode::OK, &Answer { url, expires_at });
     response.extensions_mut().insert(Noted {
         provider: Some(provider.name.clone()),
-        connection: None,
         key: Some(key.0.name),
+        ..Noted::default()
     });
     Ok(response)
 }

@@ -139,5 +139,6 @@ fn noted(row: &Connection, caller: &Caller) -> Noted {
             Caller::Key(key) => Some(key.0.name.clone()),
             Caller::Session(_) => None,
         },
+        token: None,
     }
 }

@@ -3,6 +3,7 @@
 //! A handler shows four steps: extract, authorise, one domain call, respond. Every error
 //! is a [`problem::Problem`]; [`routes::FUNCTIONS`] is the one list of what is deployed.
 
+mod attempts;
 pub mod authorize;
 pub mod callback;
 pub mod caller;

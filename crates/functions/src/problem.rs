@@ -138,6 +138,16 @@ impl Problem {
         Self::new(Code::Unauthorized, detail).with_header(WWW_AUTHENTICATE, bearer)
     }
 
+    /// 429: too many wrong credentials from one source.
+    pub fn too_many_attempts(seconds: u64) -> Self {
+        Self::new(
+            Code::Unauthorized,
+            "too many wrong credentials came from this address: wait before the next one",
+        )
+        .with_status(StatusCode::TOO_MANY_REQUESTS)
+        .retry_after(seconds)
+    }
+
     /// 404; also for what belongs to somebody else.
     pub fn not_connected() -> Self {
         Self::new(Code::NotConnected, "there is no such connection")

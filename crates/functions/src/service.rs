@@ -19,6 +19,7 @@ use grantkeep_core::App;
 use grantkeep_core::cold_start::{self, Report};
 use grantkeep_core::settings::{Need, SettingsError};
 
+use crate::attempts::Attempts;
 use crate::cors;
 use crate::log;
 use crate::problem::{Code, Problem};
@@ -40,6 +41,8 @@ pub struct Function {
 pub struct Instance {
     /// Settings, database, HTTP client.
     pub app: App,
+    /// Wrong credentials so far.
+    pub(crate) attempts: Arc<Attempts>,
     cold_start: Arc<OnceCell<Report>>,
     function: &'static str,
     started: Instant,
@@ -67,6 +70,19 @@ pub struct Noted {
     pub connection: Option<String>,
     /// The service key's name.
     pub key: Option<String>,
+    /// The token that was handed out.
+    pub token: Option<NotedToken>,
+}
+
+/// What an audit has to know of a token that was handed out; it cannot be used.
+#[derive(Clone, Debug)]
+pub struct NotedToken {
+    /// Tells the same token from another one, to who has the key.
+    pub fingerprint: String,
+    /// What it is good for, joined by spaces.
+    pub scope: String,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
 }
 
 /// The router of one function, from the environment. Settings that are missing or
@@ -93,6 +109,7 @@ fn router(
 ) -> Router {
     let instance = Instance {
         app,
+        attempts: Arc::default(),
         cold_start: Arc::new(OnceCell::new()),
         function: name,
         started,
@@ -198,6 +215,12 @@ fn note(
         provider = noted.provider.as_deref(),
         connection_id = noted.connection.as_deref(),
         key = noted.key.as_deref(),
+        token = noted.token.as_ref().map(|token| token.fingerprint.as_str()),
+        scope = noted.token.as_ref().map(|token| token.scope.as_str()),
+        expires_at = noted
+            .token
+            .as_ref()
+            .and_then(|token| token.expires_at.as_deref()),
     );
 }
 

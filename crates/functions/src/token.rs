@@ -21,7 +21,7 @@ use crate::extract::{Json, Query};
 use crate::json::{json, rfc3339};
 use crate::problem::Problem;
 use crate::provider_path;
-use crate::service::{Function, Instance, Noted};
+use crate::service::{Function, Instance, Noted, NotedToken};
 
 /// This function.
 pub static FUNCTION: Function = Function {
@@ -139,6 +139,7 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
         .as_ref()
         .ok()
         .map(|usable| usable.connection.key.id.to_string());
+    let token = result.as_ref().ok().map(|usable| noted(app, usable));
     let mut response = match result {
         Ok(usable) if ask.format == Some(Format::AuthorizedUser) => {
             let definition = provider.definition(&app.http).await?;
@@ -154,8 +155,18 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
         provider: Some(provider.name.clone()),
         connection,
         key: Some(key.0.name.clone()),
+        token,
     });
     Ok(response)
+}
+
+fn noted(app: &App, usable: &Usable) -> NotedToken {
+    let token = usable.credentials.access_token.expose();
+    NotedToken {
+        fingerprint: app.settings.keys.fingerprint(token),
+        scope: usable.connection.scopes.join(" "),
+        expires_at: usable.connection.expires_at.map(rfc3339),
+    }
 }
 
 /// The answer's JSON. `expires_in` (seconds) and `expires_at` (RFC 3339) are null where
