@@ -5,6 +5,7 @@
 //! what it does; [`oauth`], [`scope`], [`cipher`] and [`credentials`] know neither
 //! database nor HTTP server; [`store`] is SQL and nothing else.
 
+pub mod api;
 pub mod app;
 pub mod cipher;
 pub mod cold_start;

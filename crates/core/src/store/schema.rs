@@ -18,11 +18,21 @@ pub struct Migration {
 
 /// Every migration, oldest first. Applied ones never change: an older binary has to
 /// keep working on a newer schema, so columns are added, and dropped releases later.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "V1__oauth_tokens.sql",
-    version: 1,
-    sql: include_str!("../../../../migrations/V1__oauth_tokens.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    migration(1, "V1__oauth_tokens.sql", V1),
+    migration(2, "V2__operations.sql", V2),
+    migration(3, "V3__gmail.sql", V3),
+    migration(4, "V4__users.sql", V4),
+];
+
+const V1: &str = include_str!("../../../../migrations/V1__oauth_tokens.sql");
+const V2: &str = include_str!("../../../../migrations/V2__operations.sql");
+const V3: &str = include_str!("../../../../migrations/V3__gmail.sql");
+const V4: &str = include_str!("../../../../migrations/V4__users.sql");
+
+const fn migration(version: i32, name: &'static str, sql: &'static str) -> Migration {
+    Migration { name, version, sql }
+}
 
 /// Transaction-level advisory lock of everybody who creates tables: "grantkee" in ASCII.
 const LOCK: i64 = 0x6772_616e_746b_6565;
