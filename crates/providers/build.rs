@@ -53,7 +53,8 @@ fn built_in() -> Result<String, Vec<String>> {
     let mut faults = Vec::new();
     for (name, json) in loaded {
         code += &format!(
-            "    BuiltIn {{ name: {name:?}, json: {:?} }},\n",
+            "    BuiltIn {{ name: {name:?}, family: {:?}, json: {:?} }},\n",
+            json["family"].as_str(),
             json.to_string()
         );
         let checked = Definition::from_json(&name, json).and_then(|it| it.validate(&name));

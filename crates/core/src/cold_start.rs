@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::connection::DEFAULT;
+use crate::connection::Owner;
 use crate::scope::Mode;
-use crate::store::oauth_tokens::{self, Connection, Status};
+use crate::store::oauth_tokens::{self, Granted, Status};
 
 /// The longest that the look at the database may hold up the first answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -44,7 +44,8 @@ pub struct ProviderReport {
 /// Looks once. A failed check never stops a function: callers who need those scopes
 /// are answered `insufficient_scope`.
 pub async fn check(app: &App) -> Report {
-    let found = oauth_tokens::list(&app.store, DEFAULT, Some(DEFAULT), None, None, 100);
+    let owner = Owner::default();
+    let found = oauth_tokens::granted(&app.store, &owner);
     let (connections, database) = match tokio::time::timeout(LIMIT, found).await {
         Ok(Ok(connections)) => (connections, None),
         Ok(Err(error)) => (Vec::new(), Some(error.to_string())),
@@ -55,9 +56,7 @@ pub async fn check(app: &App) -> Report {
         .providers
         .iter()
         .map(|provider| {
-            let own = connections
-                .iter()
-                .find(|row| row.key.provider == provider.name);
+            let own = connections.iter().find(|row| row.provider == provider.name);
             report(provider, own)
         })
         .collect();
@@ -67,7 +66,7 @@ pub async fn check(app: &App) -> Report {
     }
 }
 
-fn report(provider: &crate::provider::Provider, own: Option<&Connection>) -> ProviderReport {
+fn report(provider: &crate::provider::Provider, own: Option<&Granted>) -> ProviderReport {
     let required = provider.required_scopes();
     let rules = provider.scope_rules();
     let not_requested = provider

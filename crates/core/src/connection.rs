@@ -37,6 +37,15 @@ pub struct Owner {
 #[error("{0} must have 1 to 255 bytes and no control characters")]
 pub struct InvalidName(pub &'static str);
 
+impl Default for Owner {
+    fn default() -> Self {
+        Self {
+            workspace: DEFAULT.to_owned(),
+            actor: DEFAULT.to_owned(),
+        }
+    }
+}
+
 impl Owner {
     /// Absent parts are `default`.
     pub fn new(workspace: Option<&str>, actor: Option<&str>) -> Result<Self, InvalidName> {

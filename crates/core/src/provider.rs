@@ -178,43 +178,32 @@ fn one(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Provider>, Vec<Invalid>> {
     let built_in = BUILT_IN.iter().find(|built_in| built_in.name == name);
-    let prefix = name.to_ascii_uppercase();
-    let own_id = variable(&format!("{prefix}_CLIENT_ID"));
-    let mut members = match built_in {
-        Some(built_in) => serde_json::from_str(built_in.json).map_err(|_| {
-            vec![invalid(format!(
-                "{name}: the built-in definition is damaged"
-            ))]
-        })?,
-        None => Map::new(),
+    let damaged = || {
+        vec![invalid(format!(
+            "{name}: the built-in definition is damaged"
+        ))]
     };
-    match overrides {
-        None => {}
-        Some(Value::Object(overrides)) => overlay(&mut members, overrides),
-        Some(_) => return Err(vec![invalid(format!("{name}: must be an object"))]),
-    }
-    let named = |found: Vec<grantkeep_providers::Invalid>| {
-        found
-            .iter()
-            .map(|i| invalid(format!("{name}: {i}")))
-            .collect::<Vec<_>>()
+    let (configured, client) = match (built_in, overrides) {
+        // The usual case, and at every cold start: nothing is read of a provider without
+        // a client, and what was checked at build time is not checked again.
+        (Some(built_in), None) => {
+            let Some(client) = client(name, built_in.family, variable) else {
+                return Ok(None);
+            };
+            (built_in.definition().ok_or_else(damaged)?, client)
+        }
+        (built_in, over) => {
+            let members = built_in.map_or(Ok(Map::new()), |built_in| {
+                serde_json::from_str(built_in.json).map_err(|_| damaged())
+            })?;
+            let configured = overridden(name, members, over)?;
+            match client(name, configured.family.as_deref(), variable) {
+                Some(client) => (configured, client),
+                None => return Ok(None),
+            }
+        }
     };
-    let mut configured = Definition::from_json(name, Value::Object(members)).map_err(named)?;
-    configured.validate(name).map_err(named)?;
-    configured.fill_templates();
-
-    let family = configured
-        .family
-        .as_ref()
-        .map(|family| family.to_ascii_uppercase());
-    let (prefix, id) = match (own_id, family) {
-        (Some(id), _) => (prefix, id),
-        (None, Some(family)) => match variable(&format!("{family}_CLIENT_ID")) {
-            Some(id) => (family, id),
-            None => return Ok(None),
-        },
-        (None, None) => return Ok(None),
-    };
+    let (prefix, id) = client;
     let secret_variable = format!("{prefix}_CLIENT_SECRET");
     let secret = variable(&secret_variable).map(ClientSecret::new);
     let public =
@@ -232,6 +221,43 @@ fn one(
         configured,
         discovered: OnceCell::new(),
     }))
+}
+
+/// The prefix of the variables that name the client, and the client id: those of the
+/// provider itself, else those of its family.
+fn client(
+    name: &str,
+    family: Option<&str>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Option<(String, String)> {
+    [Some(name), family].into_iter().flatten().find_map(|word| {
+        let prefix = word.to_ascii_uppercase();
+        let id = variable(&format!("{prefix}_CLIENT_ID"))?;
+        Some((prefix, id))
+    })
+}
+
+/// A definition with the members of the setting over it, checked.
+fn overridden(
+    name: &str,
+    mut members: Map<String, Value>,
+    over: Option<&Value>,
+) -> Result<Definition, Vec<Invalid>> {
+    match over {
+        None => {}
+        Some(Value::Object(over)) => overlay(&mut members, over),
+        Some(_) => return Err(vec![invalid(format!("{name}: must be an object"))]),
+    }
+    let named = |found: Vec<grantkeep_providers::Invalid>| {
+        found
+            .iter()
+            .map(|i| invalid(format!("{name}: {i}")))
+            .collect::<Vec<_>>()
+    };
+    let mut configured = Definition::from_json(name, Value::Object(members)).map_err(named)?;
+    configured.validate(name).map_err(named)?;
+    configured.fill_templates();
+    Ok(configured)
 }
 
 /// Members of `over` win (RFC 7396). Another token endpoint is another authorization

@@ -28,8 +28,20 @@ pub use merge::merge;
 pub struct BuiltIn {
     /// The provider's name in routes and settings, such as `gmail`.
     pub name: &'static str,
+    /// Its [`Definition::family`], known before the definition is read.
+    pub family: Option<&'static str>,
     /// Its [`Definition`] as a JSON object.
     pub json: &'static str,
+}
+
+impl BuiltIn {
+    /// The definition, with template parameters filled in; `None` if its JSON is damaged.
+    /// It was checked when this crate was built.
+    pub fn definition(&self) -> Option<Definition> {
+        let mut definition: Definition = serde_json::from_str(self.json).ok()?;
+        definition.fill_templates();
+        Some(definition)
+    }
 }
 
 /// Every definition that comes with Grantkeep, sorted by name.

@@ -83,7 +83,7 @@ fn script() -> String {
     let sql = ["provider", "workspace", "actor", "account"]
         .iter()
         .enumerate()
-        .fold(find_sql(), |sql, (index, name)| {
+        .fold(find_sql(true), |sql, (index, name)| {
             sql.replace(&format!("${}", index + 1), &format!(":{name}"))
         });
     format!(

@@ -4,9 +4,11 @@
 pub mod lease;
 pub mod write;
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -102,6 +104,11 @@ impl Connection {
     }
 
     fn read(row: &Row) -> Self {
+        let now: DateTime<Utc> = row.get(25);
+        let lies_ahead = |column| {
+            row.get::<_, Option<DateTime<Utc>>>(column)
+                .is_some_and(|at| at > now)
+        };
         Self {
             key: RowKey {
                 id: ConnectionId(row.get(0)),
@@ -129,19 +136,24 @@ impl Connection {
             refresh_error: row.get(19),
             refresh_failures: row.get(20),
             sealed: row.get(21),
-            pending: row.get(22),
-            now: row.get(23),
-            leased: row.get(24),
+            pending: row.get::<_, Option<_>>(22).filter(|_| lies_ahead(23)),
+            leased: lies_ahead(24),
+            now,
         }
+    }
+
+    /// Nobody confirmed it in time: as good as deleted.
+    fn is_forgotten(&self) -> bool {
+        self.status == Status::Pending && self.pending.is_none()
     }
 }
 
-/// What [`Connection::read`] reads, in its order.
+/// What [`Connection::read`] reads, in its order. Plain columns: every function and operator
+/// more is one that a new server process has to look up, while somebody waits.
 const COLUMNS: &str = "id, provider, workspace_id, actor_id, account, subject, client_id, scopes, \
     requested_scopes, scopes_assumed, status, status_reason, status_since, expires_at, version, \
     created_at, updated_at, last_refreshed_at, retry_at, refresh_error, refresh_failures, \
-    token_data, case when pending_until > now() then pending_token_data end, now(), \
-    coalesce(lease_until > now(), false)";
+    token_data, pending_token_data, pending_until, lease_until, now()";
 
 /// Leaves out what was never confirmed in time.
 const NOT_FORGOTTEN: &str = "(status <> 'pending' or pending_until > now())";
@@ -149,48 +161,94 @@ const NOT_FORGOTTEN: &str = "(status <> 'pending' or pending_until > now())";
 /// The most accounts of one actor at one provider that a question without an account considers.
 const ACCOUNTS: usize = 20;
 
-/// The statement behind [`find`]; public so that a benchmark can run the very same.
-pub fn find_sql() -> String {
+/// The statement behind [`find`] with an account or without; public so that a benchmark can
+/// run the very same.
+pub fn find_sql(account: bool) -> String {
+    let account = match account {
+        true => "and (account = $4 or subject = $4)",
+        false => "",
+    };
     format!(
         "select {COLUMNS} from oauth_tokens
-          where provider = $1 and workspace_id = $2 and actor_id = $3
-            and ($4::text is null or account = $4 or subject = $4)
-            and {NOT_FORGOTTEN}
-          order by account limit {ACCOUNTS}"
+          where provider = $1 and workspace_id = $2 and actor_id = $3 {account}
+          limit {ACCOUNTS}"
     )
 }
 
-/// An actor's connections at one provider; with `account`, the one of that name or id.
+/// An actor's connections at one provider, sorted by account; with `account`, the one of
+/// that name or id.
 pub async fn find(
     store: &Store,
     provider: &str,
     owner: &Owner,
     account: Option<&str>,
 ) -> Result<Vec<Connection>, StoreError> {
-    static SQL: std::sync::LazyLock<String> = std::sync::LazyLock::new(find_sql);
-    let rows = store
-        .read(
-            &SQL,
-            &[
-                (&provider, Type::TEXT),
-                (&owner.workspace, Type::TEXT),
-                (&owner.actor, Type::TEXT),
-                (&account, Type::TEXT),
-            ],
-        )
-        .await?;
-    Ok(rows.iter().map(Connection::read).collect())
+    static ANY: LazyLock<String> = LazyLock::new(|| find_sql(false));
+    static ONE: LazyLock<String> = LazyLock::new(|| find_sql(true));
+    let mut params: Vec<(&(dyn ToSql + Sync), Type)> = vec![
+        (&provider, Type::TEXT),
+        (&owner.workspace, Type::TEXT),
+        (&owner.actor, Type::TEXT),
+    ];
+    let sql = match &account {
+        None => &ANY,
+        Some(account) => {
+            params.push((account, Type::TEXT));
+            &ONE
+        }
+    };
+    let rows = store.read(sql, &params).await?;
+    let mut found: Vec<Connection> = rows
+        .iter()
+        .map(Connection::read)
+        .filter(|connection| !connection.is_forgotten())
+        .collect();
+    found.sort_by(|a, b| a.key.account.cmp(&b.key.account));
+    Ok(found)
 }
 
 /// One connection, if it is there.
 pub async fn find_by_id(store: &Store, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
     let rows = store
         .read(
-            &format!("select {COLUMNS} from oauth_tokens where id = $1 and {NOT_FORGOTTEN}"),
+            &format!("select {COLUMNS} from oauth_tokens where id = $1"),
             &[(&id.0, Type::UUID)],
         )
         .await?;
-    Ok(rows.first().map(Connection::read))
+    let found = rows.first().map(Connection::read);
+    Ok(found.filter(|connection| !connection.is_forgotten()))
+}
+
+/// What a scope check has to know of a connection.
+pub struct Granted {
+    /// Its provider's name.
+    pub provider: String,
+    /// Whether it works.
+    pub status: Status,
+    /// What was granted.
+    pub scopes: ScopeSet,
+}
+
+/// What one actor granted, oldest first; a hundred connections at the most.
+pub async fn granted(store: &Store, owner: &Owner) -> Result<Vec<Granted>, StoreError> {
+    let rows = store
+        .read(
+            "select provider, status, scopes, pending_until, now() from oauth_tokens
+              where workspace_id = $1 and actor_id = $2 order by created_at limit 100",
+            &[(&owner.workspace, Type::TEXT), (&owner.actor, Type::TEXT)],
+        )
+        .await?;
+    let read = |row: &Row| {
+        let status = Status::read(row.get(1));
+        let (until, now): (Option<DateTime<Utc>>, DateTime<Utc>) = (row.get(3), row.get(4));
+        let forgotten = status == Status::Pending && until.is_none_or(|until| until <= now);
+        (!forgotten).then(|| Granted {
+            provider: row.get(0),
+            status,
+            scopes: row.get::<_, Vec<String>>(2).into(),
+        })
+    };
+    Ok(rows.iter().filter_map(read).collect())
 }
 
 /// Where a page of [`list`] ended.
