@@ -47,3 +47,25 @@ create table token_reads (
 );
 create index token_reads_by_connection on token_reads (connection_id, read_at);
 create index token_reads_by_time on token_reads (read_at);
+
+-- When each scheduled job last came to its end.
+create table cron_runs (
+    job      text        primary key,
+    ended_at timestamptz not null
+);
+
+-- Connections to refresh ahead: those whose access token ends soon, and those whose refresh
+-- token would die of not being used.
+create index oauth_tokens_expiring on oauth_tokens (provider, expires_at)
+    where status = 'active';
+create index oauth_tokens_idle on oauth_tokens
+    (provider, (coalesce(last_refreshed_at, status_since))) where status = 'active';
+drop index oauth_tokens_by_expiry;
+-- Grants whose end is known.
+create index oauth_tokens_ending on oauth_tokens (refresh_expires_at)
+    where status = 'active' and refresh_expires_at is not null;
+create index oauth_tokens_unconfirmed on oauth_tokens (pending_until)
+    where status = 'pending';
+-- What happened to providers rather than to connections.
+create index connection_events_of_providers on connection_events (provider, type, created_at)
+    where connection_id is null;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use grantkeep_tests::api::{ACME_KEY, KEY, READ_KEY, session};
+use grantkeep_tests::api::{ACME_KEY, CRON_SECRET, KEY, READ_KEY, session};
 use grantkeep_tests::http::send;
 use grantkeep_tests::{Consent, Reply, TestApi, database};
 use serde_json::{Value, json};
@@ -122,6 +122,8 @@ async fn successes_are_as_documented() {
         .await;
     ok("PATCH /api/connections/{id}", &active);
     ok("DELETE /api/connections/{id}", &api.delete(&path).await);
+    let run = api.get_as(CRON_SECRET, "/api/cron/refresh").await;
+    ok("GET /api/cron/refresh", &run);
 
     let form = [("disconnect", id(&token))];
     let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (*n, v.as_str())).collect();

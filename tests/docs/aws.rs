@@ -76,7 +76,10 @@ fn asked_with(client: Option<&str>) -> BTreeSet<String> {
         };
         Some(value.to_owned())
     };
-    let read = Settings::read(&[Need::Sessions, Need::ServiceKeys], &lookup);
+    let read = Settings::read(
+        &[Need::Sessions, Need::ServiceKeys, Need::CronSecret],
+        &lookup,
+    );
     assert!(read.is_err(), "what it needs is missing");
     asked.into_inner()
 }
@@ -260,7 +263,8 @@ fn the_documents_secrets_are_settings_that_work() {
         "PUBLIC_URL" => Some("https://app.example".to_owned()),
         name => secrets.get(name).cloned(),
     };
-    let settings = Settings::read(&[Need::Sessions, Need::ServiceKeys], &lookup).expect("settings");
+    let needs = [Need::Sessions, Need::ServiceKeys, Need::CronSecret];
+    let settings = Settings::read(&needs, &lookup).expect("settings");
     assert!(settings.providers.find("gmail").is_some());
     let printed = String::from_utf8(output.stdout).expect("text");
     let key = printed.split_whitespace().last().expect("a key");

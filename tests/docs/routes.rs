@@ -7,6 +7,7 @@ use std::path::Path;
 use grantkeep_functions::routes::FUNCTIONS;
 use serde_json::Value;
 
+use crate::deploy::serves;
 use crate::project::{files, openapi, text};
 
 const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "head", "options"];
@@ -117,7 +118,10 @@ fn every_file_of_api_lies_where_its_functions_path_says() {
             .replace(']', "}");
 
         assert!(
-            function.routes.iter().any(|(path, _)| *path == public),
+            function
+                .routes
+                .iter()
+                .any(|(path, _)| serves(&public, path)),
             "{public} is none of the paths of {}",
             function.name
         );

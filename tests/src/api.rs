@@ -21,6 +21,8 @@ use crate::visitor::{Consent, Visitor};
 
 /// Signs sessions in tests.
 pub const SESSION_SECRET: &str = "a-session-secret-that-only-tests-use-0001";
+/// What the scheduler shows in tests.
+pub const CRON_SECRET: &str = "a-cron-secret-that-only-tests-use-0001";
 /// Seals in tests.
 pub const ENCRYPTION_KEY: &str = "b3h1bWJyZWxsYS1jb3JhbC1zZXZlbi1maXNoLTQyISE=";
 /// May do everything everywhere.
@@ -136,6 +138,7 @@ pub(crate) fn usual(
         ("PUBLIC_URL", origin.to_owned()),
         ("SESSION_SECRET", SESSION_SECRET.to_owned()),
         ("SERVICE_KEYS", keys.join(",")),
+        ("CRON_SECRET", CRON_SECRET.to_owned()),
         ("RETURN_TO_ORIGINS", "https://app.test".to_owned()),
         ("OAUTH_PROVIDERS", providers.to_string()),
         ("GOOGLE_CLIENT_ID", DEMO_CLIENT_ID.to_owned()),

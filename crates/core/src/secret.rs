@@ -64,6 +64,8 @@ secrets! {
     SessionToken;
     /// A sealed value that travels through the browser.
     SealedToken;
+    /// What the platform's scheduler shows.
+    CronSecret;
 }
 
 #[cfg(test)]
@@ -83,6 +85,7 @@ mod tests {
             format!("{:?}", IdToken::new("canary")),
             format!("{:?}", SessionToken::new("canary")),
             format!("{:?}", SealedToken::new("canary")),
+            format!("{:?}", CronSecret::new("canary")),
         ];
 
         assert!(

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::cipher::KeyRing;
 use crate::provider::Registry;
 use crate::return_to::{AllowedOrigins, PublicUrl};
+use crate::secret::CronSecret;
 use crate::service_key::ServiceKeys;
 use crate::session::SessionKey;
 use crate::store::{DatabaseUrl, DatabaseUrlError};
@@ -17,6 +18,8 @@ pub enum Need {
     Sessions,
     /// `SERVICE_KEYS`.
     ServiceKeys,
+    /// `CRON_SECRET`.
+    CronSecret,
 }
 
 /// Everything that the environment says.
@@ -33,6 +36,8 @@ pub struct Settings {
     pub sessions: Option<SessionKey>,
     /// `SERVICE_KEYS`; without them nobody has one.
     pub service_keys: ServiceKeys,
+    /// `CRON_SECRET`; without it nobody runs a job.
+    pub cron_secret: Option<CronSecret>,
     /// `OAUTH_PROVIDERS` and the client ids.
     pub providers: Registry,
 }
@@ -120,6 +125,7 @@ impl Settings {
         });
         let sessions = sessions(&mut env, needs.contains(&Need::Sessions));
         let service_keys = service_keys(&mut env, needs.contains(&Need::ServiceKeys));
+        let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
         let overrides = env.get("OAUTH_PROVIDERS");
         let providers = Registry::build(overrides.as_deref(), &|name| env.get(name))
             .map_err(|found| {
@@ -140,6 +146,7 @@ impl Settings {
                     origins,
                     sessions,
                     service_keys,
+                    cron_secret,
                     providers,
                 })
             }
@@ -210,6 +217,27 @@ fn service_keys(env: &mut Environment<'_>, needed: bool) -> ServiceKeys {
         .unwrap_or_default()
 }
 
+/// As a bearer token can be written (RFC 6750 section 2.1), which also fits into the JSON
+/// of a schedule as it stands.
+fn cron_secret(env: &mut Environment<'_>, needed: bool) -> Option<CronSecret> {
+    const VARIABLE: &str = "CRON_SECRET";
+    let what = "it is what the scheduler shows; make one with `openssl rand -hex 32`";
+    let secret = if needed {
+        env.required(VARIABLE, what)
+    } else {
+        env.get(VARIABLE)
+    }?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if secret.len() < 16 || !secret.bytes().all(plain) {
+        env.fail(
+            VARIABLE,
+            "must have at least 16 characters, of letters, digits and -._~+/= only; make one with \
+             `openssl rand -hex 32`",
+        );
+    }
+    Some(CronSecret::new(secret))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,13 +271,14 @@ mod tests {
     #[test]
     fn every_missing_variable_is_named_at_once() {
         assert_eq!(
-            failing(&[Need::Sessions, Need::ServiceKeys], &[]),
+            failing(&[Need::Sessions, Need::ServiceKeys, Need::CronSecret], &[]),
             [
                 "DATABASE_URL",
                 "OAUTH_ENCRYPTION_KEY",
                 "PUBLIC_URL",
                 "SESSION_SECRET",
-                "SERVICE_KEYS"
+                "SERVICE_KEYS",
+                "CRON_SECRET"
             ]
         );
     }
@@ -258,6 +287,16 @@ mod tests {
     fn a_function_needs_only_its_own_settings() {
         assert_eq!(failing(&[], COMPLETE), [""; 0]);
         assert_eq!(failing(&[Need::ServiceKeys], COMPLETE), ["SERVICE_KEYS"]);
+    }
+
+    #[test]
+    fn a_cron_secret_that_can_be_guessed_or_breaks_a_header_is_refused() {
+        for secret in ["0123456789abcde", "0123456789abcdef\"", "0123456789 abcdef"] {
+            let variables = [COMPLETE, &[("CRON_SECRET", secret)]].concat();
+            assert_eq!(failing(&[], &variables), ["CRON_SECRET"], "{secret}");
+        }
+        let variables = [COMPLETE, &[("CRON_SECRET", "0123456789abcdef")]].concat();
+        assert_eq!(failing(&[Need::CronSecret], &variables), [""; 0]);
     }
 
     #[test]
@@ -271,6 +310,7 @@ mod tests {
             "OAUTH_PROVIDERS",
             "RETURN_TO_ORIGINS",
             "OAUTH_ENCRYPTION_KEYS_RETIRED",
+            "CRON_SECRET",
         ]
         .map(|name| (name, "canary,canary"))
         .to_vec();

@@ -82,7 +82,7 @@ impl Stack {
         let service_key = variables.add_service_key("dev", "*", "read+write+export+send+proxy");
         variables.see_to_the_rest(&origin);
 
-        let needs = [Need::Sessions, Need::ServiceKeys];
+        let needs = [Need::Sessions, Need::ServiceKeys, Need::CronSecret];
         let app = Settings::read(&needs, &|name| variables.get(name))
             .and_then(App::new)
             .map_err(|error| error.to_string())?;

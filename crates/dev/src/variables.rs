@@ -145,6 +145,7 @@ impl Variables {
         for (name, value) in [
             ("PUBLIC_URL", origin.to_owned()),
             ("SESSION_SECRET", secrets::key()),
+            ("CRON_SECRET", secrets::key()),
         ] {
             if self.outside_value(name).is_none() {
                 self.make(name, value);

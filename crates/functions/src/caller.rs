@@ -1,4 +1,5 @@
-//! Who calls, and what each may do: a service key, or the session of a browser's user.
+//! Who calls, and what each may do: a service key, the session of a browser's user, or the
+//! platform's scheduler.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{AUTHORIZATION, HeaderValue, ORIGIN};
@@ -7,7 +8,7 @@ use axum::http::{HeaderMap, Method};
 
 use grantkeep_core::App;
 use grantkeep_core::connection::Owner;
-use grantkeep_core::secret::SessionToken;
+use grantkeep_core::secret::{CronSecret, SessionToken};
 use grantkeep_core::service_key::{Permission, ServiceKey as Key};
 use grantkeep_core::session::Session;
 
@@ -81,6 +82,24 @@ impl OptionalFromRequestParts<Instance> for ServiceKey {
             return key.await.map(Some);
         }
         Ok(None)
+    }
+}
+
+/// The platform's scheduler, which shows `CRON_SECRET` as Vercel Cron does.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduler;
+
+impl FromRequestParts<Instance> for Scheduler {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Instance) -> Result<Self, Problem> {
+        const NEEDED: &str = "the scheduler's secret is needed: Authorization: Bearer $CRON_SECRET";
+        let bearer = bearer(parts)?.ok_or_else(|| Problem::unauthorized(NEEDED))?;
+        let shown = CronSecret::new(bearer);
+        match &state.app.settings.cron_secret {
+            Some(secret) if secret.same_as(&shown) => Ok(Self),
+            _ => Err(wrong(state, &parts.headers, NEEDED)),
+        }
     }
 }
 

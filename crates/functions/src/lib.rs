@@ -11,6 +11,7 @@ pub mod connect;
 pub mod connect_links;
 pub mod connection;
 pub mod connections;
+pub mod cron;
 pub mod health;
 pub mod log;
 pub mod problem;

@@ -5,9 +5,11 @@
 
 pub mod completed_links;
 pub mod connection_events;
+pub mod cron_runs;
 pub mod database_url;
 pub mod oauth_tokens;
 pub mod pending_authorizations;
+pub mod prune;
 pub mod schema;
 mod tls;
 

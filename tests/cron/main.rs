@@ -1,0 +1,5 @@
+//! What the scheduler runs: who may start it, what it refreshes, retries, revokes and deletes.
+
+mod access;
+mod prune;
+mod support;
