@@ -1,16 +1,18 @@
 //! The handle by which the process that started a server steers it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread::JoinHandle;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::account;
 use crate::discovery;
 use crate::id_token::SigningKey;
 use crate::knobs::Knobs;
+use crate::mail::{Delivery, Message};
 use crate::recorded::Recorded;
 use crate::scopes;
 use crate::server;
@@ -91,11 +93,56 @@ impl DemoProvider {
 
     /// Forgets the requests, and with them the counts.
     pub fn reset_counts(&self) {
-        self.shared.world().recorded.clear();
+        self.shared.world().forget_requests();
+    }
+
+    /// How often each method of the mail and calendar APIs was called, under names such as
+    /// `gmail.users.messages.list`.
+    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
+        self.shared.world().calls().clone()
+    }
+
+    /// How often one of those methods was called.
+    pub fn calls_of(&self, method: &str) -> usize {
+        let world = self.shared.world();
+        world.calls().get(method).copied().unwrap_or_default()
+    }
+
+    /// Puts messages into mailboxes as if they came from outside, in order, and answers their
+    /// ids; all of them or none. The error is an address that no account has.
+    pub fn deliver(&self, deliveries: &[Delivery]) -> Result<Vec<String>, String> {
+        deliver(&self.shared, deliveries)
+    }
+
+    /// The messages of a mailbox, oldest first, as `messages.get` shows them in full, with the
+    /// bytes of each as `raw`; none for an account that does not exist.
+    pub fn mailbox(&self, account: &str) -> Vec<Value> {
+        let Some(account) = account::find(account) else {
+            return Vec::new();
+        };
+        let mut world = self.shared.world();
+        let messages = world.mail.mailbox(account).messages.iter();
+        messages.map(Message::shown_with_raw).collect()
+    }
+
+    /// Makes every history id so far too old.
+    pub fn forget_history(&self) {
+        self.shared.world().mail.forget_history();
+    }
+
+    /// Adds an event to an account's calendar, as `events.insert` takes it; answers its id.
+    /// `None` for an account that does not exist or an event that the API would refuse.
+    pub fn add_event(&self, account: &str, event: Map<String, Value>) -> Option<String> {
+        let account = account::find(account)?;
+        let origin = self.shared.origin();
+        let mut world = self.shared.world();
+        let added = world.calendars.insert(account, event, origin).ok()?;
+        added["id"].as_str().map(str::to_owned)
     }
 
     /// Tokens for an account (e-mail address or `sub`) as if it had allowed the client these
-    /// space-separated scopes. `None` if there is no such account.
+    /// space-separated scopes. `None` if there is no such account. Besides [`ACCOUNTS`](crate::ACCOUNTS)
+    /// there is `user{n}@example.test` for every number.
     pub fn issue(&self, account: &str, client_id: &str, scope: &str) -> Option<IssuedTokens> {
         let account = account::find(account)?;
         let scopes = scopes::requested(scope);
@@ -139,6 +186,19 @@ impl DemoProvider {
             .filter(|request| wanted(request))
             .count()
     }
+}
+
+/// Puts messages into mailboxes: all of them or none.
+pub(crate) fn deliver(shared: &Shared, deliveries: &[Delivery]) -> Result<Vec<String>, String> {
+    let accounts = deliveries
+        .iter()
+        .map(|delivery| account::find(&delivery.account).ok_or_else(|| delivery.account.clone()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mail = &mut shared.world().mail;
+    let pairs = accounts.into_iter().zip(deliveries);
+    Ok(pairs
+        .map(|(account, delivery)| mail.deliver(account, delivery).0)
+        .collect())
 }
 
 impl Drop for DemoProvider {

@@ -87,6 +87,21 @@ pub struct Knobs {
     pub userinfo_status: Option<u16>,
     /// Fault: the revocation endpoint answers this status, and nothing is revoked.
     pub revoke_status: Option<u16>,
+
+    /// Milliseconds the mail and calendar APIs wait before they look at a call.
+    pub api_delay_ms: u64,
+    /// What is wrong with the mail and calendar APIs.
+    pub api_fault: Option<ApiFault>,
+    /// `api_fault` hits only this many calls, counted down here; absent means every one.
+    pub api_fail_next_n: Option<u32>,
+    /// `api_fault` hits only the calls of these accounts (e-mail addresses); empty means all.
+    pub api_fault_accounts: Vec<String>,
+    /// `Retry-After` sent with `api_fault`: seconds or an HTTP date.
+    pub api_retry_after: Option<String>,
+    /// Fault: every API answers 401 to these access tokens, which are otherwise good.
+    pub rejected_access_tokens: Vec<String>,
+    /// Fault: `history.list` answers 404, as for a `startHistoryId` that is too old.
+    pub history_too_old: bool,
 }
 
 impl Default for Knobs {
@@ -128,6 +143,13 @@ impl Default for Knobs {
             id_token_fault: None,
             userinfo_status: None,
             revoke_status: None,
+            api_delay_ms: 0,
+            api_fault: None,
+            api_fail_next_n: None,
+            api_fault_accounts: Vec::new(),
+            api_retry_after: None,
+            rejected_access_tokens: Vec::new(),
+            history_too_old: false,
         }
     }
 }
@@ -253,4 +275,24 @@ pub enum IdTokenFault {
     EmailUnverified,
     /// The signature does not fit.
     BadSignature,
+}
+
+/// What is wrong with the mail and calendar APIs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiFault {
+    /// 429.
+    TooManyRequests,
+    /// 403 with the reason `rateLimitExceeded`.
+    RateLimitExceeded,
+    /// 403 with the reason `userRateLimitExceeded`.
+    UserRateLimitExceeded,
+    /// 403 with the reason `domainPolicy`: the account's administrator switched the API off.
+    DomainPolicy,
+    /// 500.
+    InternalError,
+    /// 503.
+    Unavailable,
+    /// The call is performed, then the connection is closed without an answer.
+    LostAnswer,
 }

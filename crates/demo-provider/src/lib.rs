@@ -8,12 +8,15 @@ mod account;
 mod answer;
 mod api;
 mod authorize;
+mod calendar;
 pub mod client;
 mod control;
 mod discovery;
+mod gate;
 mod handle;
 mod id_token;
 mod knobs;
+mod mail;
 mod page;
 mod parameters;
 mod recorded;
@@ -25,5 +28,8 @@ mod world;
 
 pub use account::{ACCOUNTS, Account};
 pub use handle::{DemoProvider, IssuedTokens};
-pub use knobs::{ExpiresIn, IdTokenFault, Knobs, RefreshTokens, ResponseFormat, ScopeEcho};
+pub use knobs::{
+    ApiFault, ExpiresIn, IdTokenFault, Knobs, RefreshTokens, ResponseFormat, ScopeEcho,
+};
+pub use mail::Delivery;
 pub use recorded::Recorded;

@@ -12,7 +12,8 @@ use crate::client::{ClientAuth, Presented};
 use crate::parameters::Parameters;
 use crate::world::Shared;
 
-const BODY_LIMIT: usize = 1 << 20;
+/// Room for the largest message that can be sent, in base64.
+const BODY_LIMIT: usize = 64 << 20;
 
 /// One request that arrived. Its secrets are shown: they are worth nothing outside this process.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -77,7 +78,7 @@ impl Recorded {
             has_code_verifier: parameters.get("code_verifier").is_some(),
             has_redirect_uri: parameters.get("redirect_uri").is_some(),
             scope: parameters.get("scope").map(str::to_owned),
-            bearer: crate::api::bearer(&parts.headers).map(str::to_owned),
+            bearer: crate::gate::bearer(&parts.headers).map(str::to_owned),
             parameters: parameters.into_pairs(),
         }
     }

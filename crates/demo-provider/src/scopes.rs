@@ -4,8 +4,15 @@ const EMAIL: &str = "https://www.googleapis.com/auth/userinfo.email";
 const PROFILE: &str = "https://www.googleapis.com/auth/userinfo.profile";
 const MAIL: &str = "https://mail.google.com/";
 
+/// What opens the whole mailbox.
+pub(crate) const MAIL_ALL: &[&str] = &[
+    MAIL,
+    "https://www.googleapis.com/auth/gmail.modify",
+    "https://www.googleapis.com/auth/gmail.readonly",
+];
+
 /// What lets a token read the mailbox's profile.
-pub(crate) const GMAIL_PROFILE: &[&str] = &[
+pub(crate) const MAIL_PROFILE: &[&str] = &[
     MAIL,
     "https://www.googleapis.com/auth/gmail.modify",
     "https://www.googleapis.com/auth/gmail.readonly",
@@ -13,20 +20,34 @@ pub(crate) const GMAIL_PROFILE: &[&str] = &[
     "https://www.googleapis.com/auth/gmail.metadata",
 ];
 
-/// What lets a token list messages.
-pub(crate) const GMAIL_LIST: &[&str] = &[
+/// What lets a token list and show messages, threads and history.
+pub(crate) const MAIL_READ: &[&str] = &[
     MAIL,
     "https://www.googleapis.com/auth/gmail.modify",
     "https://www.googleapis.com/auth/gmail.readonly",
     "https://www.googleapis.com/auth/gmail.metadata",
 ];
 
-/// What lets a token list events.
-pub(crate) const CALENDAR_LIST: &[&str] = &[
+/// What lets a token send.
+pub(crate) const MAIL_SEND: &[&str] = &[
+    MAIL,
+    "https://www.googleapis.com/auth/gmail.modify",
+    "https://www.googleapis.com/auth/gmail.compose",
+    "https://www.googleapis.com/auth/gmail.send",
+];
+
+/// What lets a token list and show events.
+pub(crate) const CALENDAR_READ: &[&str] = &[
     "https://www.googleapis.com/auth/calendar",
     "https://www.googleapis.com/auth/calendar.readonly",
     "https://www.googleapis.com/auth/calendar.events",
     "https://www.googleapis.com/auth/calendar.events.readonly",
+];
+
+/// What lets a token create and delete events.
+pub(crate) const CALENDAR_WRITE: &[&str] = &[
+    "https://www.googleapis.com/auth/calendar",
+    "https://www.googleapis.com/auth/calendar.events",
 ];
 
 /// What is asked for, in canonical form: separated by spaces or commas, without repeats, and with

@@ -6,6 +6,7 @@ use std::net::TcpListener as StdListener;
 use std::thread::{self, JoinHandle};
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 use hyper::server::conn::http1;
@@ -17,7 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::token::LostAnswer;
 use crate::world::Shared;
-use crate::{api, authorize, control, discovery, recorded, revoke, token};
+use crate::{api, authorize, calendar, control, discovery, mail, recorded, revoke, token};
 
 /// Serves until `stop` is sent or dropped.
 ///
@@ -65,13 +66,9 @@ fn router(shared: Shared) -> Router {
             "/.well-known/oauth-authorization-server",
             get(discovery::metadata),
         )
-        .route("/gmail/v1/users/me/profile", get(api::gmail_profile))
-        .route("/gmail/v1/users/me/messages", get(api::gmail_messages))
-        .route(
-            "/calendar/v3/calendars/primary/events",
-            get(api::calendar_events),
-        )
         .route("/api/whoami", get(api::whoami))
+        .merge(mail::router())
+        .merge(calendar::router())
         .layer(middleware::from_fn_with_state(
             shared.clone(),
             recorded::record,
@@ -89,8 +86,15 @@ fn router(shared: Shared) -> Router {
         .route(
             "/control/expire-access-tokens",
             post(control::expire_access_tokens),
-        );
-    recorded.merge(control).with_state(shared)
+        )
+        .route("/control/calls", get(control::calls))
+        .route("/control/messages", post(control::deliver))
+        .route("/control/forget-history", post(control::forget_history));
+    // Bodies are bounded where they are recorded.
+    recorded
+        .merge(control)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(shared)
 }
 
 async fn accept(listener: TcpListener, router: Router) -> Infallible {

@@ -1,7 +1,7 @@
 //! What the demo provider knows: codes, grants and tokens, all in memory.
 //! It decides what is alive; how that is said over HTTP is left to the endpoints.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::account::Account;
+use crate::calendar::Calendars;
 use crate::client::project;
 use crate::id_token::SigningKey;
-use crate::knobs::{Knobs, RefreshTokens};
+use crate::knobs::{ApiFault, Knobs, RefreshTokens};
+use crate::mail::Mail;
 use crate::recorded::Recorded;
 
 /// One server: its address, its key and its world, shared by every connection and the handle.
@@ -53,6 +55,9 @@ impl Shared {
 pub(crate) struct World {
     pub(crate) knobs: Knobs,
     pub(crate) recorded: Vec<Recorded>,
+    pub(crate) mail: Mail,
+    pub(crate) calendars: Calendars,
+    calls: BTreeMap<&'static str, usize>,
     codes: HashMap<String, (Consent, Instant)>,
     grants: Vec<Grant>,
     access_tokens: HashMap<String, AccessToken>,
@@ -105,6 +110,40 @@ impl World {
             }
         };
         (self.knobs.clone(), faulty)
+    }
+
+    /// The fault that hits an API call of this account, which arrives now.
+    pub(crate) fn begin_api_call(&mut self, account: Option<&Account>) -> Option<ApiFault> {
+        let knobs = &mut self.knobs;
+        let fault = knobs.api_fault?;
+        let named = |email: &String| account.is_some_and(|account| account.email == email);
+        if !knobs.api_fault_accounts.is_empty() && !knobs.api_fault_accounts.iter().any(named) {
+            return None;
+        }
+        match &mut knobs.api_fail_next_n {
+            None => Some(fault),
+            Some(0) => None,
+            Some(left) => {
+                *left -= 1;
+                Some(fault)
+            }
+        }
+    }
+
+    /// Counts a call of an API's method.
+    pub(crate) fn count_call(&mut self, method: &'static str) {
+        *self.calls.entry(method).or_default() += 1;
+    }
+
+    /// How often each method was called, those excepted that never were.
+    pub(crate) fn calls(&self) -> &BTreeMap<&'static str, usize> {
+        &self.calls
+    }
+
+    /// Forgets what was asked so far, and how often.
+    pub(crate) fn forget_requests(&mut self) {
+        self.recorded.clear();
+        self.calls.clear();
     }
 
     pub(crate) fn save_code(&mut self, consent: Consent, expires_at: Instant) -> String {
