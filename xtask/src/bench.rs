@@ -51,7 +51,7 @@ fn measure(part: &str) -> Result<Report, Error> {
     };
     let builds = Builds::make()?;
     let mut report = Report::default();
-    if wanted("size") {
+    if wanted("size") || part == "cold-start" {
         size::measure(&builds, &mut report)?;
     }
     if part != "size" {

@@ -36,7 +36,7 @@ pub fn run(host: &str) -> ExitCode {
 }
 
 /// The project's root.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask is a folder of the project")

@@ -1,6 +1,5 @@
 //! The binaries that are measured: built once, then run as an operator would run them.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,33 +63,11 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts a binary with nothing but these variables, and returns as soon as it says that
-    /// it listens. Nobody reads its log: it may write a few lines, not thousands.
+    /// Starts a binary with nothing but these variables. Its log goes nowhere, as reading it
+    /// would take time from what is measured.
     pub fn start(binary: &Path, variables: &[(&str, String)]) -> Result<Self, Error> {
-        let mut child = spawn(binary, variables, 0, Stdio::piped())?;
-        let mut line = String::new();
-        if let Some(stdout) = &mut child.stdout {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let address = serde_json::from_str::<serde_json::Value>(&line)
-            .ok()
-            .and_then(|line| line["address"].as_str()?.parse().ok());
-        let unknown = SocketAddr::from(([0; 4], 0));
-        let function = Self {
-            child,
-            address: address.unwrap_or(unknown),
-        };
-        match address {
-            Some(_) => Ok(function),
-            None => Err(format!("{} did not listen: {line}", binary.display()).into()),
-        }
-    }
-
-    /// The same for a load: its log goes nowhere, as reading it would take time from what
-    /// is measured.
-    pub fn start_for_load(binary: &Path, variables: &[(&str, String)]) -> Result<Self, Error> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let child = spawn(binary, variables, address.port(), Stdio::null())?;
+        let child = spawn(binary, variables, address.port())?;
         let function = Self { child, address };
         let tries = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(5));
@@ -104,19 +81,24 @@ impl Function {
 
     /// The token function on this database.
     pub fn token(builds: &Builds, database: &Database, url: &str) -> Result<Self, Error> {
-        Self::start_for_load(&builds.token, &token_variables(database, url))
+        Self::start(&builds.token, &token_variables(database, url))
     }
 
     /// The most memory that it ever had in use, in MB (10^6 bytes).
     pub fn peak_memory(&self) -> Result<f64, Error> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kibibytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|value| value.split_whitespace().next()?.parse::<f64>().ok())
-            .ok_or("no VmHWM")?;
-        Ok(kibibytes * 1024.0 / 1e6)
+        peak_memory(self.child.id())
     }
+}
+
+/// The same of any process.
+pub fn peak_memory(process: u32) -> Result<f64, Error> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let kibibytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|value| value.split_whitespace().next()?.parse::<f64>().ok())
+        .ok_or("no VmHWM")?;
+    Ok(kibibytes * 1024.0 / 1e6)
 }
 
 impl Drop for Function {
@@ -126,17 +108,12 @@ impl Drop for Function {
     }
 }
 
-fn spawn(
-    binary: &Path,
-    variables: &[(&str, String)],
-    port: u16,
-    stdout: Stdio,
-) -> std::io::Result<Child> {
+fn spawn(binary: &Path, variables: &[(&str, String)], port: u16) -> std::io::Result<Child> {
     Command::new(binary)
         .env_clear()
         .env("PORT", port.to_string())
         .envs(variables.iter().map(|(name, value)| (name, value)))
-        .stdout(stdout)
+        .stdout(Stdio::null())
         .spawn()
 }
 
@@ -160,13 +137,19 @@ pub fn token_variables(database: &Database, url: &str) -> Vec<(&'static str, Str
     ]
 }
 
-/// A read of the one token, by provider and account.
-pub fn token_request() -> Vec<u8> {
-    format!(
-        "GET /api/token?provider={PROVIDER}&account={ACCOUNT} HTTP/1.1\r\n\
-         host: app.example\r\nauthorization: Bearer {SERVICE_KEY}\r\n\r\n"
+/// Where the one token is read, by provider and account, and the `Authorization` for it.
+pub fn token_target() -> (String, String) {
+    (
+        format!("/api/token?provider={PROVIDER}&account={ACCOUNT}"),
+        format!("Bearer {SERVICE_KEY}"),
     )
-    .into_bytes()
+}
+
+/// The same as a request.
+pub fn token_request() -> Vec<u8> {
+    let (path, authorization) = token_target();
+    format!("GET {path} HTTP/1.1\r\nhost: app.example\r\nauthorization: {authorization}\r\n\r\n")
+        .into_bytes()
 }
 
 /// The request that the references answer.

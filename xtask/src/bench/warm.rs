@@ -67,7 +67,7 @@ pub fn latency(
 ) -> Result<(), Error> {
     let pgbench = Pgbench::new(database)?;
     let token = Function::token(builds, database, &database.url())?;
-    let hello = Function::start_for_load(&builds.hello, &[])?;
+    let hello = Function::start(&builds.hello, &[])?;
     let p50 = |address: SocketAddr, request: &[u8]| -> Result<f64, Error> {
         let outcome = load::run(address, request, 1, Duration::from_secs(SECONDS))?;
         Ok(median(&outcome.latencies) * 1e6)

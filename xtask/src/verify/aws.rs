@@ -81,10 +81,9 @@ fn tool(program: &Path, path: &OsString) -> Command {
 /// Not into `.aws-sam`: `sam deploy` would deploy what it finds there, for whichever
 /// architecture it is.
 fn build(path: &OsString, architecture: &str) -> Result<BTreeMap<String, PathBuf>, Error> {
+    compile(path, architecture)?;
     let folder = root().join("target/aws/sam").join(architecture);
-    let step = Step::begin(format!(
-        "sam build, {architecture} (minutes, the first time)"
-    ));
+    let step = Step::begin(format!("sam build, {architecture}"));
     let status = tool(Path::new("sam"), path)
         .args(["build", "--parameter-overrides"])
         .arg(format!("Architecture={architecture}"))
@@ -110,6 +109,22 @@ fn build(path: &OsString, architecture: &str) -> Result<BTreeMap<String, PathBuf
     let megabytes = bytes as f64 / 1e6;
     step.done(&format!("{} functions, {megabytes:.1} MB", built.len()));
     Ok(built)
+}
+
+/// Compiles every function at once with the command that `sam build` gives for one after the
+/// other, which then finds them done: each is linked by one core.
+fn compile(path: &OsString, architecture: &str) -> Result<(), Error> {
+    let step = Step::begin(format!(
+        "cargo lambda build, {architecture} (minutes, the first time)"
+    ));
+    let mut command = tool(Path::new("cargo"), path);
+    command.args(["lambda", "build", "--release"]);
+    if architecture == "arm64" {
+        command.arg("--arm64");
+    }
+    run(&mut command)?;
+    step.done("compiled");
+    Ok(())
 }
 
 /// The template's functions with their binaries. Resources are indented by two, as
