@@ -75,7 +75,7 @@ impl App {
             key_sets: KeySets::default(),
             unsaved: Unsaved::default(),
             clock,
-            fill: system_randomness,
+            fill: randomness,
         })))
     }
 
@@ -100,7 +100,8 @@ fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
-fn system_randomness(bytes: &mut [u8]) {
+/// Fills with the operating system's randomness: what [`Parts::fill`] usually is.
+pub fn randomness(bytes: &mut [u8]) {
     // Fails only where the operating system has no randomness to give; nothing that
     // needs a secret can go on then.
     aws_lc_rs::rand::fill(bytes).expect("the operating system provides randomness");

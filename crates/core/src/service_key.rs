@@ -27,6 +27,11 @@ impl Permission {
         ("proxy", Self::Proxy),
     ];
 
+    /// Every permission there is.
+    pub fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().map(|(_, permission)| permission)
+    }
+
     /// As in `SERVICE_KEYS`.
     pub fn name(self) -> &'static str {
         Self::ALL
@@ -107,6 +112,61 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// What our keys begin with.
+const PREFIX: &str = "gk_";
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 40 letters and digits are 238 bits.
+const RANDOM: usize = 40;
+const CHECKSUM: usize = 6;
+
+/// A fresh key: a prefix that secret scanners find, 238 random bits, and a checksum that
+/// tells a slip from a key that is not known.
+pub fn generate(fill: fn(&mut [u8])) -> String {
+    let mut random = String::with_capacity(RANDOM);
+    while random.len() < RANDOM {
+        let mut bytes = [0; RANDOM];
+        fill(&mut bytes);
+        // Of 256 values the last 8 would make some letters likelier than others.
+        let even = bytes.iter().filter(|byte| **byte < 248);
+        random.extend(even.map(|byte| char::from(ALPHABET[usize::from(byte % 62)])));
+    }
+    random.truncate(RANDOM);
+    let checksum = checksum(&random);
+    format!("{PREFIX}{random}{checksum}")
+}
+
+/// Whether it looks like a key of [`generate`] and is none, because of a slip. Keys of
+/// other make say nothing about themselves.
+pub fn is_mistyped(key: &str) -> bool {
+    let Some(rest) = key.strip_prefix(PREFIX) else {
+        return false;
+    };
+    let ours = rest.len() == RANDOM + CHECKSUM && rest.bytes().all(|c| c.is_ascii_alphanumeric());
+    ours && checksum(&rest[..RANDOM]) != rest[RANDOM..]
+}
+
+fn checksum(random: &str) -> String {
+    let hash = digest(&SHA256, random.as_bytes());
+    let first = hash.as_ref().iter().take(4);
+    let mut number = first.fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let mut text = [b'0'; CHECKSUM];
+    for letter in text.iter_mut().rev() {
+        *letter = ALPHABET[(number % 62) as usize];
+        number /= 62;
+    }
+    text.map(char::from).iter().collect()
+}
+
+/// An entry of `SERVICE_KEYS`, which knows the key only by its SHA-256.
+pub fn entry(name: &str, workspace: &str, permissions: &str, key: &str) -> String {
+    let hash: String = digest(&SHA256, key.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{name}:{workspace}:{permissions}:{hash}")
+}
+
 /// Every configured key.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceKeys(Vec<ServiceKey>);
@@ -162,6 +222,30 @@ mod tests {
         assert!(web.reaches("acme") && !web.reaches("other"));
         assert!(keys.find("two").is_some_and(|key| key.reaches("anything")));
         assert!(keys.find("three").is_none() && keys.find("").is_none());
+    }
+
+    fn fill(bytes: &mut [u8]) {
+        aws_lc_rs::rand::fill(bytes).expect("randomness");
+    }
+
+    #[test]
+    fn tk03_a_generated_key_is_found_by_its_entry_and_every_slip_in_it_is_noticed() {
+        let key = generate(fill);
+        let keys = ServiceKeys::parse(&entry("web", "*", "read+send", &key)).expect("valid");
+
+        assert!(
+            keys.find(&key)
+                .is_some_and(|key| key.permits(Permission::Send))
+        );
+        assert!(key.starts_with("gk_") && key.len() == 49 && !is_mistyped(&key));
+        assert_ne!(key, generate(fill));
+        for index in 3..key.len() {
+            let mut slip = key.clone().into_bytes();
+            slip[index] = if slip[index] == b'x' { b'y' } else { b'x' };
+            let slip = String::from_utf8(slip).expect("ASCII");
+            assert!(is_mistyped(&slip), "{index}");
+        }
+        assert!(!is_mistyped("gk_of_other_make") && !is_mistyped("anything"));
     }
 
     #[test]

@@ -126,14 +126,7 @@ impl Settings {
         let sessions = sessions(&mut env, needs.contains(&Need::Sessions));
         let service_keys = service_keys(&mut env, needs.contains(&Need::ServiceKeys));
         let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
-        let overrides = env.get("OAUTH_PROVIDERS");
-        let providers = Registry::build(overrides.as_deref(), &|name| env.get(name))
-            .map_err(|found| {
-                for invalid in found {
-                    env.fail(&invalid.variable, invalid.message);
-                }
-            })
-            .ok();
+        let providers = providers(&mut env);
 
         match (database, keys, public_url, origins, providers) {
             (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
@@ -153,6 +146,38 @@ impl Settings {
             _ => Err(SettingsError(env.problems)),
         }
     }
+
+    /// The database alone, for who needs no more.
+    pub fn read_database(
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<DatabaseUrl, SettingsError> {
+        read_part(lookup, database)
+    }
+
+    /// The providers and their clients alone.
+    pub fn read_providers(
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Registry, SettingsError> {
+        read_part(lookup, providers)
+    }
+
+    /// `SESSION_SECRET` alone.
+    pub fn read_sessions(
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<SessionKey, SettingsError> {
+        read_part(lookup, |env| sessions(env, true))
+    }
+}
+
+fn read_part<T>(
+    lookup: &dyn Fn(&str) -> Option<String>,
+    part: impl FnOnce(&mut Environment<'_>) -> Option<T>,
+) -> Result<T, SettingsError> {
+    let mut env = Environment {
+        lookup,
+        problems: Vec::new(),
+    };
+    part(&mut env).ok_or(SettingsError(env.problems))
 }
 
 fn database(env: &mut Environment<'_>) -> Option<DatabaseUrl> {
@@ -185,6 +210,17 @@ fn keys(env: &mut Environment<'_>) -> Option<KeyRing> {
         env.checked(RETIRED, retired);
     }
     Some(ring)
+}
+
+fn providers(env: &mut Environment<'_>) -> Option<Registry> {
+    let overrides = env.get("OAUTH_PROVIDERS");
+    Registry::build(overrides.as_deref(), &|name| env.get(name))
+        .map_err(|found| {
+            for invalid in found {
+                env.fail(&invalid.variable, invalid.message);
+            }
+        })
+        .ok()
 }
 
 fn sessions(env: &mut Environment<'_>, needed: bool) -> Option<SessionKey> {

@@ -165,7 +165,7 @@ async fn note_unreadable(app: &App, key: &RowKey, error: &OpenError) {
 
 /// Opens a row's token set, unless its grant is dead; what this instance refreshed and
 /// could not write wins over what the row holds.
-pub(crate) fn open(app: &App, connection: Connection) -> Result<Usable, TokenError> {
+pub fn open(app: &App, connection: Connection) -> Result<Usable, TokenError> {
     if connection.status == Status::ReauthorizationRequired {
         return Err(dead(connection));
     }

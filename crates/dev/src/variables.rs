@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use grantkeep_core::app::randomness;
+use grantkeep_core::service_key;
 use grantkeep_core::store::DatabaseUrl;
 use grantkeep_demo_provider::client::{DEMO_CLIENT_ID, DEMO_CLIENT_SECRET};
 use grantkeep_providers::{BUILT_IN, merge};
@@ -155,8 +157,8 @@ impl Variables {
 
     /// A service key that works beside those of the environment.
     pub fn add_service_key(&mut self, name: &str, workspace: &str, permissions: &str) -> String {
-        let key = secrets::service_key();
-        let entry = secrets::service_keys_entry(name, workspace, permissions, &key);
+        let key = service_key::generate(randomness);
+        let entry = service_key::entry(name, workspace, permissions, &key);
         let all = match self.get(SERVICE_KEYS) {
             Some(others) => format!("{others},{entry}"),
             None => entry,

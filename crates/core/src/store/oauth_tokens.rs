@@ -1,7 +1,8 @@
 //! `oauth_tokens`: finding and listing connections. Changes are in [`mod@write`], the
-//! right to refresh in [`lease`].
+//! right to refresh in [`lease`], what only operators ask in [`operators`].
 
 pub mod lease;
+pub mod operators;
 pub mod write;
 
 use std::sync::LazyLock;

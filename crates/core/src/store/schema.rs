@@ -2,6 +2,7 @@
 //! any number of instances at once: one batch that takes a transaction-level lock,
 //! then applies what is missing. A session-level lock would not survive a pooler.
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::error::SqlState;
 
 use super::{Store, StoreError, TIMEOUT};
@@ -56,6 +57,59 @@ pub async fn ensure(store: &Store) -> Result<(), StoreError> {
             ))
         }
     }
+}
+
+/// A migration, as the database knows it.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Its position, from 1.
+    pub version: i32,
+    /// Its file name.
+    pub name: String,
+    /// When it was applied, if it was.
+    pub applied_at: Option<DateTime<Utc>>,
+    /// Its text is another one than was applied.
+    pub changed: bool,
+    /// This release has it; others are of a newer one.
+    pub known: bool,
+}
+
+/// Every migration that this release or the database knows of; changes nothing.
+pub async fn state(store: &Store) -> Result<Vec<State>, StoreError> {
+    let rows = store
+        .read(
+            "select version, name, checksum, applied_at from grantkeep_migrations
+              order by version",
+            &[],
+        )
+        .await?;
+    let mut states: Vec<State> = MIGRATIONS
+        .iter()
+        .map(|migration| {
+            let row = rows
+                .iter()
+                .find(|row| row.get::<_, i32>(0) == migration.version);
+            State {
+                version: migration.version,
+                name: migration.name.to_owned(),
+                applied_at: row.map(|row| row.get(3)),
+                changed: row.is_some_and(|row| row.get::<_, &str>(2) != checksum(migration.sql)),
+                known: true,
+            }
+        })
+        .collect();
+    let newer = rows.iter().filter(|row| {
+        let version: i32 = row.get(0);
+        MIGRATIONS.iter().all(|own| own.version != version)
+    });
+    states.extend(newer.map(|row| State {
+        version: row.get(0),
+        name: row.get(1),
+        applied_at: Some(row.get(3)),
+        changed: false,
+        known: false,
+    }));
+    Ok(states)
 }
 
 fn batch() -> String {

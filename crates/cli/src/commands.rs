@@ -1,0 +1,53 @@
+//! One file per command: what it takes and what it does.
+
+mod completions;
+mod connect;
+mod delete;
+mod keygen;
+mod list;
+mod migrate;
+mod refresh;
+mod revoke;
+mod service_key;
+mod session;
+mod show;
+
+use clap::Subcommand;
+
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// What can be done.
+#[derive(Subcommand)]
+pub enum Command {
+    Keygen(keygen::Keygen),
+    #[command(subcommand)]
+    ServiceKey(service_key::ServiceKey),
+    #[command(subcommand)]
+    Session(session::Session),
+    Connect(connect::Connect),
+    List(list::List),
+    Show(show::Show),
+    Refresh(refresh::Refresh),
+    Revoke(revoke::Revoke),
+    Delete(delete::Delete),
+    Migrate(migrate::Migrate),
+    Completions(completions::Completions),
+}
+
+/// Does it.
+pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Keygen(command) => keygen::run(&command, output),
+        Command::ServiceKey(command) => service_key::run(&command, output),
+        Command::Session(command) => session::run(&command, output),
+        Command::Connect(command) => connect::run(&command, output).await,
+        Command::Show(command) => show::run(&command, output).await,
+        Command::Refresh(command) => refresh::run(&command, output).await,
+        Command::Revoke(command) => revoke::run(&command, output).await,
+        Command::Delete(command) => delete::run(&command, output).await,
+        Command::List(command) => list::run(&command, output).await,
+        Command::Migrate(command) => migrate::run(&command, output).await,
+        Command::Completions(command) => completions::run(&command),
+    }
+}

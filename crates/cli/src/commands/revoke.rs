@@ -1,0 +1,55 @@
+//! `grantkeep revoke`: disconnects, as `DELETE /api/connections/{id}` does.
+
+use clap::Args;
+use grantkeep_core::disconnect;
+use serde_json::json;
+
+use crate::confirm::Confirmation;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::select::One;
+use crate::settings;
+use crate::view::shown;
+
+/// Revoke a connection at the provider where that ends nothing else, then forget it
+#[derive(Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+/// The provider should have been told and was not.
+const FAILURES: [&str; 3] = [
+    "provider_unavailable",
+    "provider_not_configured",
+    "credentials_unreadable",
+];
+
+/// Asks, then disconnects.
+pub async fn run(command: &Revoke, output: &Output) -> Result<Exit, Failure> {
+    let app = settings::app()?;
+    let connection = command.one.find(&app.store).await?;
+    let key = &connection.key;
+    let name = format!("{} of {}", key.provider, shown(&key.account));
+    command
+        .confirmation
+        .ask(&format!("Revoke and forget {name}?"))?;
+    let done = disconnect::disconnect(&app, &connection).await?;
+    let text = match done.reason {
+        None => format!("Revoked and forgot {name}."),
+        Some(reason) => format!("Forgot {name}; not revoked at the provider: {reason}."),
+    };
+    output.result(
+        &json!({
+            "id": key.id.to_string(),
+            "deleted": true,
+            "revoked": done.revoked,
+            "reason": done.reason,
+        }),
+        &text,
+    );
+    let failed = done.reason.is_some_and(|reason| FAILURES.contains(&reason));
+    Ok(if failed { Exit::Failure } else { Exit::Success })
+}

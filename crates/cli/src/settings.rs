@@ -1,0 +1,35 @@
+//! From the environment to what a command needs, and no more: `migrate` asks for no
+//! encryption key.
+
+use grantkeep_core::App;
+use grantkeep_core::provider::Registry;
+use grantkeep_core::session::SessionKey;
+use grantkeep_core::settings::Settings;
+use grantkeep_core::store::Store;
+
+use crate::failure::Failure;
+
+/// Everything: database, keys, providers, `PUBLIC_URL`.
+pub fn app() -> Result<App, Failure> {
+    Ok(App::from_env(&[])?)
+}
+
+/// The database alone.
+pub fn store() -> Result<Store, Failure> {
+    let url = Settings::read_database(&variable)?;
+    Store::new(&url).map_err(|error| Failure::settings(format!("DATABASE_URL {error}")))
+}
+
+/// The providers and their clients alone.
+pub fn providers() -> Result<Registry, Failure> {
+    Ok(Settings::read_providers(&variable)?)
+}
+
+/// `SESSION_SECRET` alone.
+pub fn sessions() -> Result<SessionKey, Failure> {
+    Ok(Settings::read_sessions(&variable)?)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

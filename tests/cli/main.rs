@@ -1,0 +1,6 @@
+//! The `grantkeep` command: the real binary against a real database and demo provider.
+
+mod connections;
+mod keys;
+mod migrate;
+mod usage;
