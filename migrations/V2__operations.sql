@@ -5,8 +5,8 @@ alter table connection_events
     add column delivery_error     text,
     add column delivered_at       timestamptz,
     add column delivery_given_up  boolean     not null default false;
-create index connection_events_outbox on connection_events (deliver_at)
-    where delivered_at is null and not delivery_given_up;
+create index connection_events_outbox on connection_events (created_at, id)
+    where delivered_at is null and not delivery_given_up and type <> 'callback.refused';
 
 -- Webhook endpoints that answered 410 Gone: not called again until they are another address.
 create table disabled_webhooks (

@@ -11,6 +11,7 @@ use crate::oauth::id_token::KeySets;
 use crate::settings::{Need, Problem, Settings, SettingsError};
 use crate::store::Store;
 use crate::unsaved::Unsaved;
+use crate::webhooks::Rest;
 
 /// Shared by every request of an instance; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Parts {
     pub key_sets: KeySets,
     /// Refreshed token sets that could not be saved yet.
     pub unsaved: Unsaved,
+    /// When requests leave the webhook endpoint alone.
+    pub webhook_rest: Rest,
     /// The time; tests bring their own.
     pub clock: fn() -> DateTime<Utc>,
     /// Fills with randomness; tests may bring their own.
@@ -74,6 +77,7 @@ impl App {
             http: Http::default(),
             key_sets: KeySets::default(),
             unsaved: Unsaved::default(),
+            webhook_rest: Rest::default(),
             clock,
             fill: randomness,
         })))

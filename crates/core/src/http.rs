@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use http::header::RETRY_AFTER;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::crypto::aws_lc_rs;
 use url::Host;
 
 /// The most that is read of an answer, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
+/// A body that nobody wants is read to here, so that its connection can serve again.
+const UNWANTED: usize = 4 * 1024;
 
 /// An answer, read to its end.
 pub struct Answer {
@@ -20,6 +24,17 @@ pub struct Answer {
     pub headers: http::HeaderMap,
     /// At most [`MAX_BODY`] bytes; may hold tokens.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// `Retry-After` in seconds; it may also be a date (RFC 9110 section 10.2.3).
+    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<u64> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        text.parse().ok().or_else(|| {
+            let at = DateTime::parse_from_rfc2822(text).ok()?;
+            u64::try_from((at.to_utc() - now).num_seconds()).ok()
+        })
+    }
 }
 
 /// Why there is no answer.
@@ -58,6 +73,29 @@ impl Http {
         request: http::Request<Vec<u8>>,
         timeout: Duration,
     ) -> Result<Answer, HttpError> {
+        self.ask(request, timeout, MAX_BODY, Err(HttpError::TooLarge))
+            .await
+    }
+
+    /// The same where nobody wants the body: however long it is, the answer counts and its
+    /// `body` means nothing.
+    pub async fn send_for_status(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Answer, HttpError> {
+        self.ask(request, timeout, UNWANTED, Ok(())).await
+    }
+
+    /// What follows the first `most` bytes of a body stays unread; `longer` says whether
+    /// the answer counts then.
+    async fn ask(
+        &self,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+        most: usize,
+        longer: Result<(), HttpError>,
+    ) -> Result<Answer, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(|_| HttpError::Malformed)?;
         if !address_allowed(request.url()) {
             return Err(HttpError::PrivateAddress);
@@ -68,13 +106,18 @@ impl Http {
             .as_ref()
             .ok_or(HttpError::Malformed)?;
 
-        tokio::time::timeout(timeout, receive(client, request))
+        tokio::time::timeout(timeout, receive(client, request, most, longer))
             .await
             .unwrap_or(Err(HttpError::Timeout))
     }
 }
 
-async fn receive(client: &reqwest::Client, request: reqwest::Request) -> Result<Answer, HttpError> {
+async fn receive(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    most: usize,
+    longer: Result<(), HttpError>,
+) -> Result<Answer, HttpError> {
     let mut response = client
         .execute(request)
         .await
@@ -83,8 +126,9 @@ async fn receive(client: &reqwest::Client, request: reqwest::Request) -> Result<
     let headers = response.headers().clone();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(HttpError::TooLarge);
+        if body.len() + chunk.len() > most {
+            longer?;
+            break;
         }
         body.extend_from_slice(&chunk);
     }

@@ -25,5 +25,6 @@ pub mod settings;
 pub mod store;
 pub mod tokens;
 mod unsaved;
+pub mod webhooks;
 
 pub use app::App;

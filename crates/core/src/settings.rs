@@ -10,6 +10,7 @@ use crate::secret::CronSecret;
 use crate::service_key::ServiceKeys;
 use crate::session::SessionKey;
 use crate::store::{DatabaseUrl, DatabaseUrlError};
+use crate::webhooks::{self, Endpoint};
 
 /// What a function cannot work without, besides what all need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub cron_secret: Option<CronSecret>,
     /// `OAUTH_PROVIDERS` and the client ids.
     pub providers: Registry,
+    /// `WEBHOOK_URL`, `WEBHOOK_SECRET`; without them events are only stored.
+    pub webhook: Option<Endpoint>,
 }
 
 /// One variable to mend. The message says what to do and never repeats the value.
@@ -127,6 +130,7 @@ impl Settings {
         let service_keys = service_keys(&mut env, needs.contains(&Need::ServiceKeys));
         let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
         let providers = providers(&mut env);
+        let webhook = webhook(&mut env);
 
         match (database, keys, public_url, origins, providers) {
             (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
@@ -141,6 +145,7 @@ impl Settings {
                     service_keys,
                     cron_secret,
                     providers,
+                    webhook,
                 })
             }
             _ => Err(SettingsError(env.problems)),
@@ -274,6 +279,27 @@ fn cron_secret(env: &mut Environment<'_>, needed: bool) -> Option<CronSecret> {
     Some(CronSecret::new(secret))
 }
 
+fn webhook(env: &mut Environment<'_>) -> Option<Endpoint> {
+    const URL: &str = "WEBHOOK_URL";
+    const SECRET: &str = "WEBHOOK_SECRET";
+    match (env.get(URL), env.get(SECRET)) {
+        (None, None) => None,
+        (Some(url), Some(secrets)) => {
+            let url = env.checked(URL, webhooks::parse_url(&url));
+            let secrets = env.checked(SECRET, webhooks::parse_secrets(&secrets));
+            Some(Endpoint::new(url?, secrets?))
+        }
+        (Some(_), None) => {
+            env.fail(SECRET, "is not set; it signs what WEBHOOK_URL gets");
+            None
+        }
+        (None, Some(_)) => {
+            env.fail(URL, "is not set; without it WEBHOOK_SECRET signs nothing");
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,6 +373,8 @@ mod tests {
             "RETURN_TO_ORIGINS",
             "OAUTH_ENCRYPTION_KEYS_RETIRED",
             "CRON_SECRET",
+            "WEBHOOK_URL",
+            "WEBHOOK_SECRET",
         ]
         .map(|name| (name, "canary,canary"))
         .to_vec();
@@ -360,6 +388,8 @@ mod tests {
             "PUBLIC_URL",
             "SERVICE_KEYS",
             "OAUTH_PROVIDERS",
+            "WEBHOOK_URL",
+            "WEBHOOK_SECRET",
         ] {
             assert!(error.contains(name), "{name}: {error}");
         }
@@ -377,6 +407,17 @@ mod tests {
         .concat();
 
         assert_eq!(failing(&[], &variables), [""; 0]);
+    }
+
+    #[test]
+    fn a_webhook_needs_both_an_address_and_a_secret() {
+        let url = ("WEBHOOK_URL", "https://hooks.example/in");
+        let secret = ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        let with = |more: &[(&'static str, &'static str)]| [COMPLETE, more].concat();
+
+        assert_eq!(failing(&[], &with(&[url, secret])), [""; 0]);
+        assert_eq!(failing(&[], &with(&[url])), ["WEBHOOK_SECRET"]);
+        assert_eq!(failing(&[], &with(&[secret])), ["WEBHOOK_URL"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Access tokens that work: find the connection, and refresh it first if it has to be,
 //! once across all instances.
 
-mod pause;
+pub(crate) mod pause;
 mod refresh;
 
 use chrono::{DateTime, Utc};

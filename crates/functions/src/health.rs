@@ -9,8 +9,10 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
+use grantkeep_core::App;
 use grantkeep_core::service_key::Permission;
-use grantkeep_core::store::oauth_tokens;
+use grantkeep_core::store::connection_events::outbox;
+use grantkeep_core::store::{disabled_webhooks, oauth_tokens};
 
 use crate::caller::ServiceKey;
 use crate::json;
@@ -74,6 +76,7 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
         "primary_key_id": keys.primary_id().to_string(),
     });
     body["cache"] = json!({"configured": false});
+    body["webhook"] = webhook(app, key).await;
     if let Ok((counts, oldest)) = oauth_tokens::summary(&app.store, key.0.workspace()).await {
         let counts = counts.into_iter();
         body["connections"] = counts
@@ -82,4 +85,24 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
             .into();
         body["oldest_failing_refresh"] = json!(oldest.map(json::rfc3339));
     }
+}
+
+/// How deliveries stand; what waits is of all workspaces, so only a key that reaches all of
+/// them sees it.
+async fn webhook(app: &App, key: &ServiceKey) -> Value {
+    let Some(endpoint) = &app.settings.webhook else {
+        return json!({"configured": false});
+    };
+    let mut state = json!({"configured": true});
+    if let Ok(disabled) = disabled_webhooks::since(&app.store, &endpoint.url_hash()).await {
+        state["disabled_since"] = json!(disabled.map(json::rfc3339));
+    }
+    if key.0.workspace().is_none()
+        && let Ok(standing) = outbox::standing(&app.store).await
+    {
+        state["waiting"] = standing.waiting.into();
+        state["oldest_waiting"] = json!(standing.oldest.map(json::rfc3339));
+        state["given_up"] = standing.given_up.into();
+    }
+    state
 }

@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use grantkeep_core::App;
 use grantkeep_core::cold_start::{self, Report};
 use grantkeep_core::settings::{Need, SettingsError};
+use grantkeep_core::webhooks;
 
 use crate::attempts::Attempts;
 use crate::cors;
@@ -164,6 +165,7 @@ async fn observe(State(instance): State<Instance>, request: Request, next: Next)
     let provider = named_provider(&instance.app, &route, request.uri().path());
 
     let mut response = next.run(request).await;
+    webhooks::deliver_news(&instance.app).await;
     // Before the first answer, but after the request's own work: the check then finds a
     // connection to the database, where beside it it would have to open a second one.
     instance.report().await;

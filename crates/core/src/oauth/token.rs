@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use grantkeep_providers::{ClientAuthentication, Definition, RequestBody};
 use http::HeaderValue;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use oauth2::basic::{
     BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
     BasicTokenType,
@@ -291,7 +291,7 @@ fn shape(
     let unavailable = |reason: &str, outcome_unknown| TokenEndpointError::Unavailable {
         reason: reason.to_owned(),
         status: Some(answer.status),
-        retry_after: retry_after(answer, now),
+        retry_after: answer.retry_after(now),
         outcome_unknown,
     };
     match answer.status {
@@ -359,15 +359,6 @@ fn trace_id(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let id = uuid::Uuid::try_parse(body.get("trace_id")?.as_str()?).ok()?;
     Some(id.to_string())
-}
-
-/// `Retry-After` in seconds; it may also be a date (RFC 9110 section 10.2.3).
-fn retry_after(answer: &Answer, now: DateTime<Utc>) -> Option<u64> {
-    let text = answer.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    text.parse().ok().or_else(|| {
-        let at = DateTime::parse_from_rfc2822(text).ok()?;
-        u64::try_from((at.to_utc() - now).num_seconds()).ok()
-    })
 }
 
 fn read(

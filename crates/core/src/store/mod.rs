@@ -7,12 +7,15 @@ pub mod completed_links;
 pub mod connection_events;
 pub mod cron_runs;
 pub mod database_url;
+pub mod disabled_webhooks;
 pub mod oauth_tokens;
 pub mod pending_authorizations;
 pub mod prune;
 pub mod schema;
 mod tls;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -51,6 +54,8 @@ pub enum StoreError {
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    /// An event was written since somebody last asked.
+    news: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -70,7 +75,20 @@ impl Store {
             .create_timeout(Some(TIMEOUT))
             .build()
             .map_err(|_| DatabaseUrlError::Malformed)?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            news: Arc::default(),
+        })
+    }
+
+    /// Whether an event was written through this store since the last call.
+    pub fn take_news(&self) -> bool {
+        self.news.swap(false, Ordering::Relaxed)
+    }
+
+    /// Says that a statement wrote an event.
+    fn wrote_event(&self) {
+        self.news.store(true, Ordering::Relaxed);
     }
 
     /// Whether the database answers at all.

@@ -29,7 +29,7 @@ impl Pause {
 }
 
 /// Between 0.75 and 1.25, so that waiters do not move in step.
-pub(super) fn jitter(app: &App) -> f64 {
+pub(crate) fn jitter(app: &App) -> f64 {
     let mut byte = [0];
     (app.fill)(&mut byte);
     0.75 + f64::from(byte[0]) / 510.0

@@ -120,8 +120,9 @@ pub async fn save_refreshed(
                         workspace_id, actor_id, account,
                         jsonb_build_object('before', before.scopes, 'after', saved.scopes)
                    from saved join before using (id)
-                  where not (saved.scopes @> before.scopes and before.scopes @> saved.scopes))
-             select version, expires_at, now() from saved",
+                  where not (saved.scopes @> before.scopes and before.scopes @> saved.scopes)
+              returning id)
+             select version, expires_at, now(), exists (select from noted) from saved",
             &[
                 (&id.0, Type::UUID),
                 (&seen, Type::INT8),
@@ -133,10 +134,15 @@ pub async fn save_refreshed(
             ],
         )
         .await?;
-    Ok(rows.first().map(|row| Saved {
-        version: row.get(0),
-        expires_at: row.get(1),
-        now: row.get(2),
+    Ok(rows.first().map(|row| {
+        if row.get(3) {
+            store.wrote_event();
+        }
+        Saved {
+            version: row.get(0),
+            expires_at: row.get(1),
+            now: row.get(2),
+        }
     }))
 }
 
@@ -158,7 +164,7 @@ pub async fn record_failure(
     lease: Lease,
     failed: &Failed<'_>,
 ) -> Result<(), StoreError> {
-    store
+    let rows = store
         .write(
             "with failed as (
                  update oauth_tokens
@@ -172,7 +178,8 @@ pub async fn record_failure(
                     (id, type, connection_id, provider, workspace_id, actor_id, account, data)
              select gen_random_uuid(), 'connection.refresh_failing', id, provider, workspace_id,
                     actor_id, account, jsonb_build_object('reason', refresh_error)
-               from failed where refresh_failures = $5",
+               from failed where refresh_failures = $5
+          returning id",
             &[
                 (&id.0, Type::UUID),
                 (&lease.id, Type::UUID),
@@ -181,8 +188,11 @@ pub async fn record_failure(
                 (&FAILING_AFTER, Type::INT4),
             ],
         )
-        .await
-        .map(drop)
+        .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
+    Ok(())
 }
 
 /// Marks a grant as dead with one event, if its token set is still that of `seen`;
@@ -216,5 +226,8 @@ pub async fn mark_dead(
             ],
         )
         .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
     Ok(!rows.is_empty())
 }

@@ -106,6 +106,9 @@ pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, 
             ],
         )
         .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
     Ok(!rows.is_empty())
 }
 
@@ -156,6 +159,9 @@ pub async fn save_pending(
             ],
         )
         .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
     Ok(!rows.is_empty())
 }
 
@@ -186,6 +192,9 @@ pub async fn delete(
             ],
         )
         .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
     Ok(!rows.is_empty())
 }
 
