@@ -45,6 +45,14 @@ pub fn serves(address: &str, path: &str) -> bool {
             .all(|(own, part)| own == part || (own.starts_with('{') && !part.starts_with('{')))
 }
 
+/// What Vercel rewrites to a file for one of its function's routes.
+fn source(route: &str, own: &str) -> String {
+    match route.split_once("{*") {
+        Some((_, rest)) => format!("{own}/:{}*", rest.trim_end_matches('}')),
+        None => route.to_owned(),
+    }
+}
+
 #[test]
 fn vercel_gets_every_function_and_no_other() {
     let configured: BTreeSet<String> = vercel()["functions"]
@@ -101,7 +109,7 @@ fn every_path_is_a_file_of_api_or_a_rewrite_to_it() {
             let paths = function.routes.iter().map(|(path, _)| (*path).to_owned());
             paths
                 .filter(|path| !serves(&own, path))
-                .map(|path| (path, own.clone()))
+                .map(|path| (source(&path, &own), own.clone()))
                 .collect::<Vec<_>>()
         })
         .collect();

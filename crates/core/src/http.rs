@@ -1,5 +1,8 @@
 //! The one way out: a client that follows no redirect, asks no proxy, reads at most
-//! [`MAX_BODY`] bytes, gives up in time and never connects to a private address.
+//! [`MAX_BODY`] bytes unless they are streamed, gives up in time and never connects to a
+//! private address.
+
+mod stream;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +13,8 @@ use http::header::RETRY_AFTER;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::crypto::aws_lc_rs;
 use url::Host;
+
+pub use stream::{BoxError, Payload, Stream};
 
 /// The most that is read of an answer, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;

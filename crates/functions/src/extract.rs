@@ -138,7 +138,8 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
-async fn body(request: Request) -> Result<Bytes, Problem> {
+/// The whole body, at most [`MAX_BODY`].
+pub async fn body(request: Request) -> Result<Bytes, Problem> {
     let limited = Limited::new(request.into_body(), MAX_BODY);
     limited
         .collect()

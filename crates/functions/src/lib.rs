@@ -15,6 +15,7 @@ pub mod cron;
 pub mod health;
 pub mod log;
 pub mod problem;
+pub mod proxy;
 pub mod routes;
 pub mod service;
 pub mod token;

@@ -14,6 +14,9 @@ use grantkeep_core::scope::ScopeSet;
 use grantkeep_core::store::StoreError;
 use grantkeep_core::tokens::TokenError;
 
+/// The header that every problem has, with its code; no API's answer passes with it.
+const ERROR: HeaderName = HeaderName::from_static("x-grantkeep-error");
+
 /// What went wrong, in a word that clients can switch on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(missing_docs, reason = "each is explained in docs/api.md")]
@@ -194,7 +197,8 @@ impl Problem {
         self.rest.status
     }
 
-    fn retry_after(self, seconds: u64) -> Self {
+    /// Says how long to wait; at least a second.
+    pub fn retry_after(self, seconds: u64) -> Self {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
@@ -427,6 +431,8 @@ impl IntoResponse for Problem {
         let fixed = [
             (CONTENT_TYPE, "application/problem+json"),
             (CACHE_CONTROL, "no-store"),
+            // Tells our problems from those of an API that we pass on.
+            (ERROR, self.code.as_str()),
         ];
         (status, headers, fixed, body.to_string()).into_response()
     }

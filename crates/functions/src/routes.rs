@@ -2,11 +2,12 @@
 
 use crate::service::Function;
 use crate::{
-    authorize, callback, connect, connect_links, connection, connections, cron, health, token,
+    authorize, callback, connect, connect_links, connection, connections, cron, health, proxy,
+    token,
 };
 
 /// Every function, as deployed: one binary each.
-pub static FUNCTIONS: [&Function; 9] = [
+pub static FUNCTIONS: [&Function; 10] = [
     &authorize::FUNCTION,
     &callback::FUNCTION,
     &connect::FUNCTION,
@@ -15,5 +16,6 @@ pub static FUNCTIONS: [&Function; 9] = [
     &connection::FUNCTION,
     &cron::FUNCTION,
     &health::FUNCTION,
+    &proxy::FUNCTION,
     &token::FUNCTION,
 ];

@@ -1,43 +1,79 @@
-//! One function: a request in, a finished answer out, whatever happens in between.
+//! One function: a request in, an answer out, whatever happens in between.
 
 use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::Body;
+use hyper::body::Body as HttpBody;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service};
 
 use crate::body::{self, Refused};
+use crate::passing::Passing;
 use crate::problem;
+
+/// How bodies reach the router and leave it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bodies {
+    /// Read to their end before, up to [`body::LIMIT`]; finished before they are sent.
+    Whole,
+    /// As they come, of any size, where the host can.
+    Passing,
+}
 
 /// The router and the requests that it is working on. Clones share both.
 #[derive(Clone)]
 pub struct Function {
     router: Router,
+    bodies: Bodies,
     requests: TaskTracker,
 }
 
 impl Function {
-    pub fn new(router: Router) -> Function {
+    pub fn new(router: Router, bodies: Bodies) -> Function {
         Function {
             router,
+            bodies,
             requests: TaskTracker::new(),
         }
     }
 
-    /// The router's answer with its whole body; a panic and an oversized request are answered too.
+    /// The router's answer; a panic and an oversized request are answered too. Its body is
+    /// finished unless bodies pass.
     ///
     /// The work goes on in a task of its own if this future is dropped: a client that hangs up
     /// must not interrupt a refresh between the provider's answer and the save.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Bytes>
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: Body<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let answer = self.requests.spawn(answer(self.router.clone(), request));
-        // The hook has logged the panic.
-        answer.await.unwrap_or_else(|_panicked| problem::internal())
+        let request = prepared(request);
+        let router = self.router.clone();
+        match self.bodies {
+            Bodies::Whole => {
+                let answer = self.requests.spawn(finished(router, request));
+                // The hook has logged the panic.
+                let answer = answer.await.unwrap_or_else(|_panicked| problem::internal());
+                answer.map(Body::from)
+            }
+            Bodies::Passing => {
+                let answer = self.requests.spawn(begun(router, request));
+                match answer.await {
+                    // The token keeps the process until the last piece has passed.
+                    Ok(answer) => {
+                        answer.map(|body| Body::new(Passing::new(body, self.requests.token())))
+                    }
+                    Err(_panicked) => problem::internal().map(Body::from),
+                }
+            }
+        }
+    }
+
+    /// Whether an answer may still be on its way when [`Function::answer`] has returned it.
+    pub fn passes_bodies(&self) -> bool {
+        self.bodies == Bodies::Passing
     }
 
     /// Waits until no request is being worked on.
@@ -47,16 +83,30 @@ impl Function {
     }
 }
 
-async fn answer<B>(mut router: Router, request: Request<B>) -> Response<Bytes>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+fn prepared<B>(request: Request<B>) -> Request<B> {
     let (mut parts, body) = request.into_parts();
     remove_platform_headers(&mut parts.headers);
+    Request::from_parts(parts, body)
+}
+
+async fn begun<B>(mut router: Router, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Ok(response) = router.call(request.map(Body::new)).await;
+    response
+}
+
+async fn finished<B>(mut router: Router, request: Request<B>) -> Response<Bytes>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
     let awaits_continue = parts.headers.contains_key(header::EXPECT);
     let body = match body::read(body, awaits_continue).await {
-        Ok(body) => axum::body::Body::from(body),
+        Ok(body) => Body::from(body),
         Err(Refused::TooLarge) => return problem::body_too_large(),
         Err(Refused::Broken) => return problem::unreadable(),
     };
@@ -66,12 +116,15 @@ where
     let (parts, body) = response.into_parts();
     match body.collect().await {
         Ok(body) => Response::from_parts(parts, body.to_bytes()),
-        Err(_) => {
-            // The cause stays out of the log: it can quote what another server sent.
-            println!(r#"{{"level":"error","event":"response_body_failed"}}"#);
-            problem::internal()
-        }
+        Err(_) => broken_off(),
     }
+}
+
+/// For an answer whose body ended before its time.
+pub fn broken_off() -> Response<Bytes> {
+    // The cause stays out of the log: it can quote what another server sent.
+    println!(r#"{{"level":"error","event":"response_body_failed"}}"#);
+    problem::internal()
 }
 
 /// Vercel's runtime leaves these in; they are between the platform and the runtime, and with

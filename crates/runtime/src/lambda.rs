@@ -9,12 +9,16 @@ mod reply;
 
 use std::convert::Infallible;
 
+use axum::body::Body;
+use bytes::Bytes;
+use http::Response;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lambda_http::lambda_runtime::Runtime;
 use lambda_http::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tower::BoxError;
 
-use crate::function::Function;
+use crate::function::{Function, broken_off};
 use crate::problem;
 use event::Event;
 use reply::Reply;
@@ -27,7 +31,7 @@ pub async fn run(function: Function) -> Result<(), BoxError> {
             let response = match Event::parse(invocation.payload.get())
                 .and_then(Event::into_request)
             {
-                Ok(request) => function.answer(request).await,
+                Ok(request) => whole(function.answer(request).await).await,
                 Err(unusable) => {
                     println!(
                         r#"{{"level":"error","event":"unusable_invocation","reason":"{unusable}"}}"#
@@ -42,4 +46,17 @@ pub async fn run(function: Function) -> Result<(), BoxError> {
         .run()
         .await
         .map_err(|error| format!("Lambda's runtime ended: {error}").into())
+}
+
+/// The largest body of an answer, in bytes: Lambda takes 6 MiB of JSON, and base64 has four
+/// characters for three bytes. A little is left for the headers.
+const LIMIT: usize = (6 * 1024 * 1024 - 64 * 1024) / 4 * 3;
+
+async fn whole(response: Response<Body>) -> Response<Bytes> {
+    let (parts, body) = response.into_parts();
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(body) => Response::from_parts(parts, body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => problem::answer_too_large(),
+        Err(_) => broken_off(),
+    }
 }

@@ -2,13 +2,15 @@
 //!
 //! The only crate that knows where a function runs. Whatever the host, the router sees the path,
 //! query, headers and cookies as the client sent them and at most 1 MiB of body, a panic becomes a
-//! 500, and the host is handed finished answers only, so nothing runs after the response.
+//! 500, and the host is handed finished answers only, so nothing runs after the response. A function
+//! that passes bodies on ([`serve_passing`]) has no such limit, and its host waits for their end.
 
 mod body;
 mod function;
 mod host;
 mod lambda;
 mod panics;
+mod passing;
 mod port;
 mod problem;
 #[cfg(feature = "test-hosts")]
@@ -18,7 +20,7 @@ mod vercel;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use function::Function;
+use function::{Bodies, Function};
 use host::Host;
 
 /// How long requests in flight may still take once the host asked the process to stop.
@@ -30,6 +32,16 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// after a requested stop, 1 when the host failed, and 2 when the environment names no host or
 /// names one wrongly; what is wrong is then on stderr.
 pub fn serve(start: fn() -> axum::Router) -> ExitCode {
+    run(start, Bodies::Whole)
+}
+
+/// The same for a router that passes bodies on, both ways, as they come. Lambda knows no
+/// such thing: there an answer is finished first, and refused above what the host takes.
+pub fn serve_passing(start: fn() -> axum::Router) -> ExitCode {
+    run(start, Bodies::Passing)
+}
+
+fn run(start: fn() -> axum::Router, bodies: Bodies) -> ExitCode {
     let host = match Host::from_env() {
         Ok(host) => host,
         Err(wrong) => {
@@ -53,7 +65,7 @@ pub fn serve(start: fn() -> axum::Router) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        let function = Function::new(start());
+        let function = Function::new(start(), bodies);
         match host {
             Host::Vercel => vercel::run(function).await,
             Host::Lambda => lambda::run(function).await,

@@ -5,9 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Response;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -64,10 +61,7 @@ fn serve(stream: TcpStream, function: Function, connections: &GracefulShutdown) 
 
     let answer = service_fn(move |request: http::Request<Incoming>| {
         let function = function.clone();
-        async move {
-            let response: Response<Bytes> = function.answer(request).await;
-            Ok::<_, Infallible>(response.map(Full::new))
-        }
+        async move { Ok::<_, Infallible>(function.answer(request).await) }
     });
     // Half-closed connections stay: a client may close its side right after the request, and one
     // that is gone altogether is noticed only when the answer is written, so the work is finished.

@@ -5,21 +5,39 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower::BoxError;
-use vercel_runtime::{Request, service_fn};
+use vercel_runtime::{AppState, Request, ResponseBody, service_fn};
 
 use crate::DRAIN;
 use crate::function::Function;
+use crate::passing::Passing;
 
 /// Serves until Vercel ends the process.
 pub async fn run(function: Function) -> Result<(), BoxError> {
     warn_if_unreachable();
 
     let requests = function.clone();
-    vercel_runtime::run(service_fn(move |request: Request| {
+    vercel_runtime::run(service_fn(move |request: Request, state: AppState| {
         let function = function.clone();
-        async move { function.answer(request).await }
+        async move {
+            let response = function.answer(request).await;
+            // Without this the runtime reports the end while the body is still on its way.
+            let (passing, passed) = oneshot::channel::<()>();
+            if function.passes_bodies() {
+                state.wait_until(async {
+                    let _ = passed.await;
+                });
+            }
+            response.map(|body| {
+                ResponseBody(BoxBody::new(
+                    Passing::new(body, passing).map_err(Into::into),
+                ))
+            })
+        }
     }))
     .await
     .map_err(|error| format!("Vercel's runtime ended: {error}"))?;

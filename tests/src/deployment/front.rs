@@ -107,6 +107,9 @@ impl Front {
 
 /// What a route's placeholders stand for in a path that it matches.
 fn parameters(route: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    if let Some((before, rest)) = route.split_once("{*") {
+        return below(before, rest.trim_end_matches('}'), path);
+    }
     let (wanted, parts) = (route.split('/'), path.split('/'));
     if wanted.clone().count() != parts.clone().count() {
         return None;
@@ -120,6 +123,15 @@ fn parameters(route: &'static str, path: &str) -> Option<Vec<(&'static str, Stri
         }
     }
     Some(found)
+}
+
+/// The same for a route that takes all that is below it. It is a rewrite to the file at the
+/// beginning of the route, so its other placeholders are no parameters of their own.
+fn below(before: &str, name: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let file = before.split("/{").next()?;
+    let rest = path.strip_prefix(file)?.strip_prefix('/')?;
+    let depth = before.matches("/{").count();
+    (rest.split('/').count() > depth).then(|| vec![(name, rest.to_owned())])
 }
 
 /// Vercel appends a route's parameters to the query, behind what the client sent.

@@ -26,17 +26,28 @@ impl Serialize for Reply {
         reply.serialize_entry("cookies", &cookies)?;
         // By content, not by type: UTF-8 passes unchanged as text, anything else needs base64.
         match str::from_utf8(self.0.body()) {
-            Ok(text) => {
+            Ok(text) if !grows(text) => {
                 reply.serialize_entry("isBase64Encoded", &false)?;
                 reply.serialize_entry("body", text)?;
             }
-            Err(_) => {
+            _ => {
                 reply.serialize_entry("isBase64Encoded", &true)?;
                 reply.serialize_entry("body", &Base64(self.0.body()))?;
             }
         }
         reply.end()
     }
+}
+
+/// Whether a large text is longer as a JSON string than in base64, which has four characters
+/// for three bytes: Lambda's limit counts what is sent.
+fn grows(text: &str) -> bool {
+    let escape = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.len() > 1024 * 1024 && text.bytes().map(escape).sum::<usize>() > text.len() / 3
 }
 
 /// One value per name, so several values of one header are joined as RFC 9110 section 5.3 has it;
