@@ -6,6 +6,8 @@
 //! share them however many are sealed (NIST SP 800-38D section 8.3 limits random
 //! 96-bit nonces under one key).
 
+mod fernet;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};

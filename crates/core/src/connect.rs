@@ -11,8 +11,9 @@ pub use begin::{Begin, BeginError, Begun, begin};
 pub use complete::{
     Arrival, Callback, CompleteError, Completed, Failure, Outcome, complete, flow_cookie,
 };
+pub(crate) use grant::row_for;
 pub use grant::{ConfirmError, Grant, confirm, pending};
-pub(crate) use identity::is_another;
+pub(crate) use identity::{Identity, identify, is_another};
 pub use link::{Link, LinkError, create as create_link, open as open_link};
 
 /// An authorization has to be completed within so many seconds, a link used and a

@@ -14,6 +14,7 @@ pub mod connection;
 pub mod credentials;
 pub mod disconnect;
 pub mod http;
+pub mod import;
 pub mod oauth;
 pub mod provider;
 pub mod return_to;

@@ -29,6 +29,10 @@ pub struct Definition {
     /// Where codes and refresh tokens are exchanged (RFC 6749 section 3.2).
     #[serde(default)]
     pub token_endpoint: Option<String>,
+    /// Other addresses of the token endpoint that files of credentials may name. They are
+    /// recognised when such a file is imported, and never called.
+    #[serde(default)]
+    pub token_endpoint_aliases: Vec<String>,
     /// Where tokens are revoked; how is said by `revocation`.
     #[serde(default)]
     pub revocation_endpoint: Option<String>,

@@ -93,7 +93,7 @@ pub(super) async fn save(
 
 /// The row that this account has, or a new one. The subject decides; a label alone
 /// never joins two different accounts.
-fn row_for<'a>(
+pub(crate) fn row_for<'a>(
     app: &App,
     provider: &str,
     owner: &Owner,
