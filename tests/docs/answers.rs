@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use grantkeep_demo_provider::client::DEMO_CLIENT_ID;
 use grantkeep_tests::api::{ACME_KEY, CRON_SECRET, KEY, READ_KEY, session};
 use grantkeep_tests::http::send;
 use grantkeep_tests::{Consent, Reply, TestApi, database};
@@ -111,6 +112,17 @@ async fn successes_are_as_documented() {
     let ask = json!({"provider": "outlook", "return_to": "https://app.test/done"});
     let link = api.send_json("POST", "/api/connect-links", &ask).await;
     ok("POST /api/connect-links", &link);
+    let tokens = api
+        .provider
+        .issue("bob@example.test", DEMO_CLIENT_ID, READONLY);
+    let refresh_token = tokens.expect("an account").refresh_token;
+    let file = json!({"provider": "google_calendar", "actor": "importer", "verify": true,
+                      "refresh_token": refresh_token, "scope": READONLY});
+    for status in [201, 200] {
+        let imported = api.send_json("POST", "/api/connections", &file).await;
+        ok("POST /api/connections", &imported);
+        assert_eq!(imported.status, status, "{}", imported.text);
+    }
     let link = link.json()["url"].as_str().unwrap_or_default().to_owned();
     let back = api.visitor().connect(&link, &Consent::default()).await;
     ok("GET /api/oauth/{provider}/callback", &back);
@@ -234,6 +246,12 @@ async fn callers(api: &TestApi, codes: &mut Codes) {
     assert_eq!(large.status, 413);
     codes.add("POST /api/token", &large, "invalid_request");
 
+    let import = "POST /api/connections";
+    let file = json!({"provider": "gmail", "refresh_token": "never issued"});
+    let refused = api.send_json("POST", "/api/connections", &file).await;
+    codes.add(import, &refused, "reauthorization_required");
+    let refused = api.send_json("POST", "/api/connections", &json!({})).await;
+    codes.add(import, &refused, "invalid_request");
     let links = "POST /api/connect-links";
     let ask = json!({"provider": "gmail", "return_to": "https://evil.test/"});
     let refused = api.send_json("POST", "/api/connect-links", &ask).await;

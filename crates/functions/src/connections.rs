@@ -1,4 +1,4 @@
-//! `GET /api/connections`: what is connected.
+//! `/api/connections`: what is connected, and importing more (in `import`).
 
 use axum::Router;
 use axum::extract::State;
@@ -21,6 +21,7 @@ use crate::caller::Caller;
 use crate::connection_view::ConnectionView;
 use crate::cors;
 use crate::extract::Query;
+use crate::import;
 use crate::json::json;
 use crate::problem::Problem;
 use crate::service::{Function, Instance};
@@ -28,7 +29,7 @@ use crate::service::{Function, Instance};
 /// This function.
 pub static FUNCTION: Function = Function {
     name: "connections",
-    routes: &[("/api/connections", &["GET"])],
+    routes: &[("/api/connections", &["GET", "POST"])],
     needs: &[],
     router: routes,
 };
@@ -40,7 +41,10 @@ pub fn start() -> Router {
 
 fn routes() -> Router<Instance> {
     Router::new()
-        .route("/api/connections", get(list).options(cors::preflight))
+        .route(
+            "/api/connections",
+            get(list).post(import::create).options(cors::preflight),
+        )
         .route_layer(middleware::map_response(cors::for_pages))
 }
 

@@ -79,10 +79,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !has_type(request.headers(), "application/json") {
-            return Err(Problem::invalid("Content-Type", "must be application/json")
-                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
+        require_json(&request)?;
         let body = body(request).await?;
         let mut reader = serde_json::Deserializer::from_slice(&body);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -98,6 +95,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         // Two readers of one body must not see two different things.
         reader.end().map_err(|error| not_json(&error))?;
         Ok(Self(read))
+    }
+}
+
+/// A body that says it is JSON, unparsed, for who reads it with other rules.
+pub struct JsonText(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_json(&request)?;
+        body(request).await.map(Self)
+    }
+}
+
+fn require_json(request: &Request) -> Result<(), Problem> {
+    match has_type(request.headers(), "application/json") {
+        true => Ok(()),
+        false => Err(Problem::invalid("Content-Type", "must be application/json")
+            .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
     }
 }
 

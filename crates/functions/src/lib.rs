@@ -24,6 +24,7 @@ mod connection_view;
 mod cookies;
 mod cors;
 mod extract;
+mod import;
 mod json;
 mod page;
 mod provider_path;

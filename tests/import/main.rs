@@ -1,0 +1,6 @@
+//! Importing what other systems stored: files, rows and whole tables, over HTTP and by the
+//! command line; and exporting, so that it can be taken elsewhere again.
+
+mod api;
+mod formats;
+mod support;
