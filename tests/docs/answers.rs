@@ -247,7 +247,7 @@ async fn callers(api: &TestApi, codes: &mut Codes) {
     codes.add("POST /api/token", &large, "invalid_request");
 
     let import = "POST /api/connections";
-    let file = json!({"provider": "gmail", "refresh_token": "never issued"});
+    let file = json!({"provider": "gmail", "refresh_token": "never-issued"});
     let refused = api.send_json("POST", "/api/connections", &file).await;
     codes.add(import, &refused, "reauthorization_required");
     let refused = api.send_json("POST", "/api/connections", &json!({})).await;
