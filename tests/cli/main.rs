@@ -3,4 +3,5 @@
 mod connections;
 mod keys;
 mod migrate;
+mod rotate;
 mod usage;

@@ -9,6 +9,7 @@ pub mod deployment;
 pub mod http;
 pub mod instance;
 pub mod pgbouncer;
+pub mod seed;
 pub mod visitor;
 pub mod wire;
 

@@ -8,6 +8,7 @@ mod list;
 mod migrate;
 mod refresh;
 mod revoke;
+mod rotate_keys;
 mod service_key;
 mod session;
 mod show;
@@ -31,6 +32,7 @@ pub enum Command {
     Refresh(refresh::Refresh),
     Revoke(revoke::Revoke),
     Delete(delete::Delete),
+    RotateKeys(rotate_keys::RotateKeys),
     Migrate(migrate::Migrate),
     Completions(completions::Completions),
 }
@@ -47,6 +49,7 @@ pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::Revoke(command) => revoke::run(&command, output).await,
         Command::Delete(command) => delete::run(&command, output).await,
         Command::List(command) => list::run(&command, output).await,
+        Command::RotateKeys(command) => rotate_keys::run(&command, output).await,
         Command::Migrate(command) => migrate::run(&command, output).await,
         Command::Completions(command) => completions::run(&command),
     }

@@ -18,6 +18,7 @@ pub mod import;
 pub mod oauth;
 pub mod provider;
 pub mod return_to;
+pub mod rotate;
 pub mod scope;
 pub mod secret;
 pub mod service_key;
