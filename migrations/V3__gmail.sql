@@ -1,22 +1,33 @@
--- What to look for in a connection's mailbox, and how far that has come.
-create table gmail_watches (
-    id            uuid        primary key,
-    connection_id uuid        not null references oauth_tokens (id) on delete cascade,
-    query         text        not null,
+-- Connections whose mailbox is watched; all watches of one are polled together.
+create table gmail_mailboxes (
+    connection_id uuid        primary key references oauth_tokens (id) on delete cascade,
     -- Where the provider's history of the mailbox was read up to; null before the first look.
     history_id    text,
-    -- Where a listing stopped that one invocation could not end.
-    page_token    text,
+    -- New messages that no watch matched at first sight: the provider's search lags behind.
+    unmatched     text[]      not null default '{}',
     poll_at       timestamptz not null default now(),
     lease_id      uuid,
     lease_until   timestamptz,
     failures      integer     not null default 0,
     error         text,
-    polled_at     timestamptz,
+    polled_at     timestamptz
+);
+create index gmail_mailboxes_due on gmail_mailboxes (poll_at);
+
+-- What to look for in a mailbox, and how far its first listing has come.
+create table gmail_watches (
+    id            uuid        primary key,
+    connection_id uuid        not null references gmail_mailboxes (connection_id) on delete cascade,
+    query         text        not null,
+    -- What was there before is listed once; after that, the history tells what is new.
+    listed        boolean     not null default false,
+    -- Where a listing stopped that one invocation could not end.
+    page_token    text,
+    -- A listing that closes a gap in the history begins here.
+    list_after    timestamptz,
     created_at    timestamptz not null default now(),
     unique (connection_id, query)
 );
-create index gmail_watches_due on gmail_watches (poll_at);
 
 -- Messages that watches found; each once for a connection.
 create table email_messages (

@@ -136,6 +136,8 @@ async fn successes_are_as_documented() {
     ok("DELETE /api/connections/{id}", &api.delete(&path).await);
     let run = api.get_as(CRON_SECRET, "/api/cron/refresh").await;
     ok("GET /api/cron/refresh", &run);
+    let run = api.get_as(CRON_SECRET, "/api/cron/poll").await;
+    ok("GET /api/cron/poll", &run);
 
     let form = [("disconnect", id(&token))];
     let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (*n, v.as_str())).collect();

@@ -110,7 +110,7 @@ async fn replacement(
     Ok((!usable.credentials.access_token.same_as(token)).then_some(usable))
 }
 
-async fn send(
+pub(crate) async fn send(
     app: &App,
     request: http::Request<Vec<u8>>,
     token: &AccessToken,

@@ -13,6 +13,7 @@ pub mod connect;
 pub mod connection;
 pub mod credentials;
 pub mod disconnect;
+pub mod gmail;
 pub mod http;
 pub mod import;
 pub mod oauth;

@@ -114,6 +114,27 @@ pub async fn usable(app: &App, provider: &Provider, wanted: &Wanted) -> Result<U
         Err(TokenError::Store(error)) => kept(app, provider, wanted).ok_or(error)?,
         other => other?,
     };
+    serve(app, provider, wanted, current).await
+}
+
+/// The same of a row that was read a moment ago, with `wanted` saying the rest: no
+/// statement when its token is fresh.
+pub(crate) async fn usable_of(
+    app: &App,
+    provider: &Provider,
+    wanted: &Wanted,
+    row: Connection,
+) -> Result<Usable, TokenError> {
+    let current = opened(app, row).await?;
+    serve(app, provider, wanted, current).await
+}
+
+async fn serve(
+    app: &App,
+    provider: &Provider,
+    wanted: &Wanted,
+    current: Usable,
+) -> Result<Usable, TokenError> {
     require(provider, wanted, &current.connection)?;
 
     let rejected = wanted
@@ -144,6 +165,10 @@ async fn select(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usabl
         return Err(TokenError::AmbiguousAccount { accounts });
     }
     let row = found.pop().ok_or(TokenError::NotConnected)?;
+    opened(app, row).await
+}
+
+async fn opened(app: &App, row: Connection) -> Result<Usable, TokenError> {
     let key = row.key.clone();
     let opened = open(app, row);
     if let Err(TokenError::Cipher(error)) = &opened {

@@ -1,5 +1,6 @@
 //! `GET /api/cron/…`: what the platform's scheduler runs, one job for each file of `cron/`.
 
+mod poll;
 mod refresh;
 
 use axum::Router;
@@ -12,7 +13,10 @@ use crate::service::{Function, Instance};
 /// This function.
 pub static FUNCTION: Function = Function {
     name: "cron",
-    routes: &[("/api/cron/refresh", &["GET"])],
+    routes: &[
+        ("/api/cron/refresh", &["GET"]),
+        ("/api/cron/poll", &["GET"]),
+    ],
     needs: &[Need::CronSecret],
     router: routes,
 };
@@ -23,5 +27,7 @@ pub fn start() -> Router {
 }
 
 fn routes() -> Router<Instance> {
-    Router::new().route("/api/cron/refresh", get(refresh::run))
+    Router::new()
+        .route("/api/cron/refresh", get(refresh::run))
+        .route("/api/cron/poll", get(poll::run))
 }

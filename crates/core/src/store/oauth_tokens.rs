@@ -106,7 +106,7 @@ impl Connection {
         }
     }
 
-    fn read(row: &Row) -> Self {
+    pub(super) fn read(row: &Row) -> Self {
         let now: DateTime<Utc> = row.get(25);
         let lies_ahead = |column| {
             row.get::<_, Option<DateTime<Utc>>>(column)
@@ -153,7 +153,7 @@ impl Connection {
 
 /// What [`Connection::read`] reads, in its order. Plain columns: every function and operator
 /// more is one that a new server process has to look up, while somebody waits.
-const COLUMNS: &str = "id, provider, workspace_id, actor_id, account, subject, client_id, scopes, \
+pub(super) const COLUMNS: &str = "id, provider, workspace_id, actor_id, account, subject, client_id, scopes, \
     requested_scopes, scopes_assumed, status, status_reason, status_since, expires_at, version, \
     created_at, updated_at, last_refreshed_at, retry_at, refresh_error, refresh_failures, \
     token_data, pending_token_data, pending_until, lease_until, now()";

@@ -1,0 +1,416 @@
+//! The Gmail API as a poll needs it: one mailbox, its token kept from call to call, every
+//! answer reduced to what is used of it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::header;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::SEARCH;
+use crate::api;
+use crate::app::App;
+use crate::http::{Answer, HttpError};
+use crate::scope::Mode;
+use crate::secret::AccessToken;
+use crate::store::oauth_tokens::Connection;
+use crate::tokens::{self, TokenError, Wanted};
+
+/// The longest that one call may take.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// Messages in a page of a listing, and records in a page of history.
+const PAGE: &str = "100";
+
+/// Why a call brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// There is no token to call with.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// No answer came.
+    #[error("the API {0}")]
+    Http(#[from] HttpError),
+    /// Too much was asked, or the API is in trouble: later.
+    #[error("the API is busy ({reason})")]
+    Busy {
+        /// Google's reason code, or the status.
+        reason: String,
+        /// Seconds that it asks to wait.
+        retry_after: Option<u64>,
+    },
+    /// What was asked for is not there (any more).
+    #[error("not found")]
+    NotFound,
+    /// Asking again changes nothing.
+    #[error("the API refused ({reason})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Google's reason code, or the status.
+        reason: String,
+    },
+    /// Not the JSON that was expected.
+    #[error("the API's answer is not what it documents")]
+    Unreadable,
+    /// The connection's provider is not in the settings any more.
+    #[error("the provider is not configured")]
+    NotConfigured,
+}
+
+/// One mailbox.
+pub struct Mailbox {
+    app: App,
+    provider: String,
+    wanted: Wanted,
+    base: Url,
+    token: Mutex<AccessToken>,
+    requests: AtomicU32,
+}
+
+/// A page of a mailbox's history.
+pub struct History {
+    /// Messages that came or were given a label, each once.
+    pub messages: Vec<String>,
+    /// Read up to here.
+    pub history_id: String,
+    /// There is more after `history_id`.
+    pub more: bool,
+}
+
+/// A page of a listing, newest first.
+pub struct Page {
+    /// Message ids.
+    pub messages: Vec<String>,
+    /// Where it goes on.
+    pub next: Option<String>,
+}
+
+/// One message's headers.
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// Its conversation.
+    pub thread_id: String,
+    /// The header `From`.
+    pub from: String,
+    /// The header `Subject`.
+    pub subject: Option<String>,
+    /// Its first words, as HTML writes them.
+    pub snippet: Option<String>,
+    /// Milliseconds since 1970.
+    pub received_at: i64,
+}
+
+impl Mailbox {
+    /// Of a connection that was read a moment ago; refreshes its token if it has to.
+    pub async fn open(app: &App, connection: &Connection) -> Result<Self, MailError> {
+        let name = &connection.key.provider;
+        let provider = app.settings.providers.find(name);
+        let provider = provider.ok_or(MailError::NotConfigured)?;
+        let wanted = Wanted {
+            owner: connection.key.owner.clone(),
+            account: Some(connection.key.account.clone()),
+            scopes: [SEARCH].into_iter().collect(),
+            mode: Mode::Effective,
+            min_ttl: None,
+            rejected: None,
+        };
+        let base = provider
+            .configured()
+            .api_base
+            .as_deref()
+            .and_then(|base| Url::parse(base).ok())
+            .ok_or(MailError::Http(HttpError::Malformed))?;
+        let usable = tokens::usable_of(app, provider, &wanted, connection.clone()).await?;
+        Ok(Self {
+            app: app.clone(),
+            provider: provider.name.clone(),
+            wanted,
+            base,
+            token: Mutex::new(usable.credentials.access_token),
+            requests: AtomicU32::new(0),
+        })
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Where the mailbox's history stands now.
+    pub async fn history_id(&self) -> Result<String, MailError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Profile {
+            history_id: String,
+        }
+        let profile: Profile = self.get("profile", &[("fields", "historyId")]).await?;
+        Ok(profile.history_id)
+    }
+
+    /// What happened after `start`, oldest first; [`MailError::NotFound`] when that is too
+    /// long ago.
+    pub async fn history(&self, start: &str) -> Result<History, MailError> {
+        const FIELDS: &str = "history(id,messagesAdded/message/id,\
+            labelsAdded(message/id,labelIds)),nextPageToken,historyId";
+        let mut query = vec![
+            ("startHistoryId", start.to_owned()),
+            ("historyTypes", "messageAdded".to_owned()),
+            // Out of the spam folder, or under the label that a query names.
+            ("historyTypes", "labelAdded".to_owned()),
+            ("maxResults", PAGE.to_owned()),
+            ("fields", FIELDS.to_owned()),
+        ];
+        let mut read: WrittenHistory = self.get("history", &query).await?;
+        // A page whose records are all of other types is empty, and not the last one.
+        while read.history.is_empty()
+            && let Some(token) = read.next_page_token.take()
+        {
+            query.truncate(5);
+            query.push(("pageToken", token));
+            read = self.get("history", &query).await?;
+        }
+        let last = read.history.last().map(|record| record.id.clone());
+        let more = read.next_page_token.is_some();
+        let mut messages = BTreeSet::new();
+        for record in read.history {
+            messages.extend(record.messages_added.into_iter().map(|one| one.message.id));
+            let found = record.labels_added.into_iter().filter(|one| {
+                // Thrown away: no query finds those unless it names them.
+                let away = |label: &String| matches!(label.as_str(), "TRASH" | "SPAM");
+                !one.label_ids.iter().all(away)
+            });
+            messages.extend(found.map(|one| one.message.id));
+        }
+        Ok(History {
+            messages: messages.into_iter().collect(),
+            // Within the pages, the last record is as far as this page has read.
+            history_id: last.filter(|_| more).unwrap_or(read.history_id),
+            more,
+        })
+    }
+
+    /// A page of what a query finds, from `after` on.
+    pub async fn list(
+        &self,
+        query: &str,
+        after: Option<DateTime<Utc>>,
+        page_token: Option<&str>,
+    ) -> Result<Page, MailError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written {
+            #[serde(default)]
+            messages: Vec<Id>,
+            next_page_token: Option<String>,
+        }
+        let query = match after {
+            None => query.to_owned(),
+            Some(after) => format!("({query}) after:{}", after.timestamp()),
+        };
+        let mut parameters = vec![
+            ("q", query.as_str()),
+            ("maxResults", PAGE),
+            ("fields", "messages/id,nextPageToken"),
+        ];
+        if let Some(token) = page_token {
+            parameters.push(("pageToken", token));
+        }
+        let read: Written = self.get("messages", &parameters).await?;
+        Ok(Page {
+            messages: read.messages.into_iter().map(|one| one.id).collect(),
+            next: read.next_page_token,
+        })
+    }
+
+    /// One message's headers.
+    pub async fn message(&self, id: &str) -> Result<Found, MailError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written {
+            id: String,
+            thread_id: String,
+            internal_date: String,
+            snippet: Option<String>,
+            #[serde(default)]
+            payload: Payload,
+        }
+        #[derive(Default, Deserialize)]
+        struct Payload {
+            #[serde(default)]
+            headers: Vec<Header>,
+        }
+        #[derive(Deserialize)]
+        struct Header {
+            name: String,
+            value: String,
+        }
+        let query = [
+            ("format", "metadata"),
+            ("metadataHeaders", "From"),
+            ("metadataHeaders", "Subject"),
+            ("fields", "id,threadId,internalDate,snippet,payload/headers"),
+        ];
+        let read: Written = self.get(&format!("messages/{id}"), &query).await?;
+        let header = |name: &str| {
+            let mut headers = read.payload.headers.iter();
+            headers
+                .find(|header| header.name.eq_ignore_ascii_case(name))
+                .map(|header| header.value.clone())
+        };
+        Ok(Found {
+            from: header("From").unwrap_or_default(),
+            subject: header("Subject"),
+            received_at: read
+                .internal_date
+                .parse()
+                .map_err(|_| MailError::Unreadable)?,
+            id: read.id,
+            thread_id: read.thread_id,
+            snippet: read.snippet,
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, impl AsRef<str>)],
+    ) -> Result<T, MailError> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| HttpError::Malformed)?
+            .pop_if_empty()
+            .extend(["gmail", "v1", "users", "me"])
+            .extend(path.split('/'));
+        url.query_pairs_mut().extend_pairs(query);
+        let request = || {
+            http::Request::get(url.as_str())
+                .header(header::ACCEPT, "application/json")
+                .body(Vec::new())
+                .map_err(|_| HttpError::Malformed)
+        };
+
+        let token = self.token();
+        self.count();
+        let mut answer = api::send(&self.app, request()?, &token, TIMEOUT).await?;
+        if answer.status == 401 {
+            let token = self.another_token(token).await?;
+            self.count();
+            answer = api::send(&self.app, request()?, &token, TIMEOUT).await?;
+        }
+        match answer.status {
+            200 => serde_json::from_slice(&answer.body).map_err(|_| MailError::Unreadable),
+            _ => Err(refusal(&answer, self.app.now())),
+        }
+    }
+
+    /// In place of one that the API did not take; one refresh, however many calls ask.
+    async fn another_token(&self, rejected: AccessToken) -> Result<AccessToken, MailError> {
+        let wanted = Wanted {
+            owner: self.wanted.owner.clone(),
+            account: self.wanted.account.clone(),
+            scopes: self.wanted.scopes.clone(),
+            rejected: Some(rejected),
+            ..self.wanted
+        };
+        let provider = self.app.settings.providers.find(&self.provider);
+        let provider = provider.ok_or(MailError::NotConfigured)?;
+        let usable = tokens::usable(&self.app, provider, &wanted).await?;
+        let token = usable.credentials.access_token;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
+        Ok(token)
+    }
+
+    fn token(&self) -> AccessToken {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenHistory {
+    #[serde(default)]
+    history: Vec<Record>,
+    next_page_token: Option<String>,
+    history_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    id: String,
+    #[serde(default)]
+    messages_added: Vec<Added>,
+    #[serde(default)]
+    labels_added: Vec<Added>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Added {
+    message: Id,
+    #[serde(default)]
+    label_ids: Vec<String>,
+}
+
+/// Reasons of a 403 that pass by themselves.
+const BUSY: [&str; 5] = [
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "quotaExceeded",
+    "dailyLimitExceeded",
+    "backendError",
+];
+
+fn refusal(answer: &Answer, now: DateTime<Utc>) -> MailError {
+    let status = answer.status;
+    let reason = reason(&answer.body).unwrap_or_else(|| format!("http_{status}"));
+    let busy = matches!(status, 408 | 429 | 500..) || BUSY.contains(&reason.as_str());
+    match status {
+        404 => MailError::NotFound,
+        _ if busy => MailError::Busy {
+            reason,
+            retry_after: answer.retry_after(now),
+        },
+        _ => MailError::Refused { status, reason },
+    }
+}
+
+/// Google's code of an error: a word, or nothing that could be stored.
+fn reason(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Written {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(default)]
+        errors: Vec<Detail>,
+    }
+    #[derive(Deserialize)]
+    struct Detail {
+        reason: String,
+    }
+    let written: Written = serde_json::from_slice(body).ok()?;
+    let reason = written.error.errors.into_iter().next()?.reason;
+    let word = reason.len() <= 60
+        && reason
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (word && !reason.is_empty()).then_some(reason)
+}

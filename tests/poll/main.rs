@@ -1,0 +1,7 @@
+//! The worker that watches mailboxes: nothing missed, nothing twice, nobody asked too often.
+
+mod failures;
+mod first_look;
+mod later;
+mod shared;
+mod support;
