@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::client::{MailError, Mailbox};
 use super::ending::{self, End};
-use super::message;
+use super::found;
 use crate::app::App;
 use crate::connection::ConnectionId;
 use crate::store::email_messages::{self, NewMessage};
@@ -281,7 +281,7 @@ impl Work<'_> {
             match answered {
                 Ok((Ok(found), id)) => {
                     self.seen.insert(id);
-                    let message = message::read(self.connection, found);
+                    let message = found::read(self.connection, found);
                     self.found.messages.push(message);
                 }
                 // Deleted since.

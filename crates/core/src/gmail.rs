@@ -2,7 +2,7 @@
 
 mod client;
 mod ending;
-mod message;
+mod found;
 pub mod poll;
 mod turn;
 pub mod watches;
