@@ -43,7 +43,8 @@ create table token_reads (
     account       text,
     scope         text,
     result        text        not null,
-    fingerprint   text
+    -- Which token set of the connection: its version.
+    version       bigint
 );
 create index token_reads_by_connection on token_reads (connection_id, read_at);
 create index token_reads_by_time on token_reads (read_at);

@@ -43,6 +43,18 @@ pub struct Settings {
     pub providers: Registry,
     /// `WEBHOOK_URL`, `WEBHOOK_SECRET`; without them events are only stored.
     pub webhook: Option<Endpoint>,
+    /// `AUDIT_READS`.
+    pub audit_reads: AuditReads,
+}
+
+/// Where it is written down who read which token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AuditReads {
+    /// In the log only.
+    #[default]
+    Log,
+    /// In the log and in `token_reads`; without its row no token is handed out.
+    Table,
 }
 
 /// One variable to mend. The message says what to do and never repeats the value.
@@ -131,6 +143,7 @@ impl Settings {
         let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
         let providers = providers(&mut env);
         let webhook = webhook(&mut env);
+        let audit_reads = audit_reads(&mut env);
 
         match (database, keys, public_url, origins, providers) {
             (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
@@ -146,6 +159,7 @@ impl Settings {
                     cron_secret,
                     providers,
                     webhook,
+                    audit_reads,
                 })
             }
             _ => Err(SettingsError(env.problems)),
@@ -279,6 +293,18 @@ fn cron_secret(env: &mut Environment<'_>, needed: bool) -> Option<CronSecret> {
     Some(CronSecret::new(secret))
 }
 
+fn audit_reads(env: &mut Environment<'_>) -> AuditReads {
+    const VARIABLE: &str = "AUDIT_READS";
+    match env.get(VARIABLE).as_deref().map(str::trim) {
+        None | Some("log") => AuditReads::Log,
+        Some("table") => AuditReads::Table,
+        Some(_) => {
+            env.fail(VARIABLE, "must be log or table");
+            AuditReads::Log
+        }
+    }
+}
+
 fn webhook(env: &mut Environment<'_>) -> Option<Endpoint> {
     const URL: &str = "WEBHOOK_URL";
     const SECRET: &str = "WEBHOOK_SECRET";
@@ -375,6 +401,7 @@ mod tests {
             "CRON_SECRET",
             "WEBHOOK_URL",
             "WEBHOOK_SECRET",
+            "AUDIT_READS",
         ]
         .map(|name| (name, "canary,canary"))
         .to_vec();
@@ -390,6 +417,7 @@ mod tests {
             "OAUTH_PROVIDERS",
             "WEBHOOK_URL",
             "WEBHOOK_SECRET",
+            "AUDIT_READS",
         ] {
             assert!(error.contains(name), "{name}: {error}");
         }

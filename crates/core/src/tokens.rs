@@ -1,8 +1,11 @@
 //! Access tokens that work: find the connection, and refresh it first if it has to be,
 //! once across all instances.
 
+mod audit;
 pub(crate) mod pause;
 mod refresh;
+
+pub use audit::{issue, refused};
 
 use chrono::{DateTime, Utc};
 
@@ -107,9 +110,7 @@ pub enum TokenError {
 /// Answers a live access token of one connection, refreshing it first if it has to.
 /// One statement when it is fresh, and no write.
 pub async fn usable(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usable, TokenError> {
-    if !app.unsaved.is_empty() {
-        app.unsaved.flush(&app.store, app.now()).await;
-    }
+    flush(app).await;
     let current = match select(app, provider, wanted).await {
         Err(TokenError::Store(error)) => kept(app, provider, wanted).ok_or(error)?,
         other => other?,
@@ -129,6 +130,14 @@ pub(crate) async fn usable_of(
     serve(app, provider, wanted, current).await
 }
 
+/// Writes what an earlier request could not.
+async fn flush(app: &App) {
+    if !app.unsaved.is_empty() {
+        app.unsaved.flush(&app.store, app.now()).await;
+    }
+}
+
+/// `current` if it has what is wanted and still works long enough, else refreshed.
 async fn serve(
     app: &App,
     provider: &Provider,
@@ -155,7 +164,12 @@ async fn serve(
 
 async fn select(app: &App, provider: &Provider, wanted: &Wanted) -> Result<Usable, TokenError> {
     let account = wanted.account.as_deref();
-    let mut found = oauth_tokens::find(&app.store, &provider.name, &wanted.owner, account).await?;
+    let found = oauth_tokens::find(&app.store, &provider.name, &wanted.owner, account).await?;
+    only(app, found).await
+}
+
+/// The one connection that works or did, opened.
+async fn only(app: &App, mut found: Vec<Connection>) -> Result<Usable, TokenError> {
     found.retain(|connection| connection.status != Status::Pending);
     if found.len() > 1 {
         let accounts = found

@@ -114,8 +114,18 @@ async fn report(
 
 async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Problem> {
     let owner = Owner::new(ask.workspace.as_deref(), ask.actor.as_deref())?;
-    key.require(Permission::Read, &owner.workspace)?;
-    let provider = provider_path::find(app, &ask.provider)?;
+    let permitted = key.require(Permission::Read, &owner.workspace);
+    let provider = provider_path::find(app, &ask.provider);
+    let provider = match (permitted, provider) {
+        (Ok(()), provider) => provider?,
+        (Err(problem), provider) => {
+            if let Ok(provider) = provider {
+                let code = problem.code.as_str();
+                tokens::refused(app, provider, &owner, &key.0.name, code).await;
+            }
+            return Err(problem);
+        }
+    };
     let account = ask
         .account
         .as_deref()
@@ -134,7 +144,7 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
         rejected: ask.rejected,
     };
 
-    let result = tokens::usable(app, provider, &wanted).await;
+    let result = tokens::issue(app, provider, &wanted, &key.0.name).await;
     let connection = result
         .as_ref()
         .ok()

@@ -16,6 +16,7 @@ pub mod pending_authorizations;
 pub mod prune;
 pub mod schema;
 mod tls;
+pub mod token_reads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -145,6 +145,18 @@ impl Connection {
         }
     }
 
+    /// The connections of these rows of [`find_sql`], sorted by account.
+    pub(super) fn found(rows: &[Row]) -> Vec<Self> {
+        let mut found: Vec<Self> = rows
+            .iter()
+            .filter(|row| row.get::<_, Option<Uuid>>(0).is_some())
+            .map(Self::read)
+            .filter(|connection| !connection.is_forgotten())
+            .collect();
+        found.sort_by(|a, b| a.key.account.cmp(&b.key.account));
+        found
+    }
+
     /// Nobody confirmed it in time: as good as deleted.
     fn is_forgotten(&self) -> bool {
         self.status == Status::Pending && self.pending.is_none()
@@ -201,13 +213,7 @@ pub async fn find(
         }
     };
     let rows = store.read(sql, &params).await?;
-    let mut found: Vec<Connection> = rows
-        .iter()
-        .map(Connection::read)
-        .filter(|connection| !connection.is_forgotten())
-        .collect();
-    found.sort_by(|a, b| a.key.account.cmp(&b.key.account));
-    Ok(found)
+    Ok(Connection::found(&rows))
 }
 
 /// One connection, if it is there.
