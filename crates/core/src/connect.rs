@@ -6,6 +6,7 @@ mod complete;
 mod grant;
 mod identity;
 mod link;
+mod sign_in;
 
 pub use begin::{Begin, BeginError, Begun, begin};
 pub use complete::{
@@ -15,6 +16,7 @@ pub(crate) use grant::row_for;
 pub use grant::{ConfirmError, Grant, confirm, pending};
 pub(crate) use identity::{Identity, identify, is_another};
 pub use link::{Link, LinkError, create as create_link, open as open_link};
+pub use sign_in::{SignInError, SignedIn, sign_in};
 
 /// An authorization has to be completed within so many seconds, a link used and a
 /// pending connection confirmed.

@@ -18,6 +18,7 @@ pub mod problem;
 pub mod proxy;
 pub mod routes;
 pub mod service;
+pub mod sign_in;
 pub mod token;
 
 mod connection_view;

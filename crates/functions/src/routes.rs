@@ -3,11 +3,12 @@
 use crate::service::Function;
 use crate::{
     authorize, callback, connect, connect_links, connection, connections, cron, health, proxy,
-    token,
+    sign_in, token,
 };
 
 /// Every function, as deployed: one binary each.
-pub static FUNCTIONS: [&Function; 10] = [
+pub static FUNCTIONS: [&Function; 11] = [
+    &sign_in::FUNCTION,
     &authorize::FUNCTION,
     &callback::FUNCTION,
     &connect::FUNCTION,

@@ -52,6 +52,12 @@ pub struct Definition {
     /// PKCE (RFC 7636); `none` only where the provider refuses the parameter.
     #[serde(default)]
     pub code_challenge_method: CodeChallengeMethod,
+    /// What stands for the redirect URI in the exchange of a code that a page's popup got.
+    #[serde(default)]
+    pub popup_redirect_uri: Option<String>,
+    /// The one of its family that signing in by popup connects when no other is named.
+    #[serde(default)]
+    pub sign_in: bool,
     /// How the provider hands the code back.
     #[serde(default)]
     pub response_mode: ResponseMode,

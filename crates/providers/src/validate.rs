@@ -124,6 +124,19 @@ impl Definition {
                 "name a parameter that carries nothing but scopes",
             );
         }
+        if self
+            .popup_redirect_uri
+            .as_deref()
+            .is_some_and(|uri| uri.is_empty() || !uri.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            findings.add("popup_redirect_uri", "write it in visible ASCII");
+        }
+        if self.sign_in && (self.popup_redirect_uri.is_none() || self.family.is_none()) {
+            findings.add(
+                "sign_in",
+                "add `popup_redirect_uri` and `family`, or remove it",
+            );
+        }
         for name in self.authorization_params.keys() {
             let field = format!("authorization_params.{}", name.escape_debug());
             if is_one_of(name, &AUTHORIZATION) {

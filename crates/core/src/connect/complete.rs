@@ -5,11 +5,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::begin::{self, Flow};
-use super::grant::{self, Grant, Terms};
+use super::grant::{self, Grant};
 use super::identity::{self, IdentityError};
 use crate::app::App;
 use crate::connection::{ConnectionId, Owner};
-use crate::credentials::Credentials;
 use crate::oauth::discovery::DiscoveryError;
 use crate::oauth::token::{self, TokenEndpointError};
 use crate::provider::Provider;
@@ -263,32 +262,14 @@ async fn exchange_and_save(
         identity::identify(app, provider, definition, &tokens, flow.nonce.as_ref()).await?;
     require_account(app, provider, &flow, &identity).await?;
 
-    let scopes_assumed = tokens.scope.is_none();
-    let scopes = tokens.scope.clone().unwrap_or_else(|| flow.scopes.clone());
-    let missing = provider.missing_scopes(&scopes, &flow.scopes);
-    let terms = Terms {
-        client_id: client.id.clone(),
-        scopes,
-        requested_scopes: flow.scopes.clone(),
-        scopes_assumed,
-        expires_at: Terms::until(tokens.requested_at, tokens.expires_in),
-        refresh_expires_at: Terms::until(
-            tokens.requested_at,
-            tokens
-                .refresh_token_expires_in
-                .or(definition.refresh_token_lifetime),
-        ),
-    };
+    let grant = Grant::issued(provider, definition, tokens, &flow.scopes);
+    let missing = provider.missing_scopes(&grant.terms.scopes, &flow.scopes);
     if let Some(link) = &flow.link
         && !completed_links::complete(&app.store, link.id, super::TTL as f64).await?
     {
         return Err(Failure::InvalidState("this link was used before"));
     }
     let pending = flow.link.as_ref().is_some_and(|link| link.confirm);
-    let grant = Grant {
-        credentials: Credentials::issued(tokens),
-        terms,
-    };
     let key = grant::save(app, &provider.name, &flow.owner, &identity, grant, pending).await?;
     let outcome = match (pending, missing.is_empty()) {
         (true, _) => Outcome::Pending,

@@ -10,6 +10,8 @@ use crate::app::App;
 use crate::cipher::OpenError;
 use crate::connection::{Column, ConnectionId, Owner, RowKey};
 use crate::credentials::Credentials;
+use crate::oauth::TokenSet;
+use crate::provider::{Definition, Provider};
 use crate::scope::ScopeSet;
 use crate::store::StoreError;
 use crate::store::oauth_tokens::write::{self, Granted};
@@ -225,6 +227,30 @@ pub fn pending(app: &App, connection: &Connection) -> Option<Grant> {
 }
 
 impl Grant {
+    /// What a code exchange gave, where `requested` had been asked for.
+    pub(super) fn issued(
+        provider: &Provider,
+        definition: &Definition,
+        tokens: TokenSet,
+        requested: &ScopeSet,
+    ) -> Self {
+        let refresh_expires_in = tokens
+            .refresh_token_expires_in
+            .or(definition.refresh_token_lifetime);
+        let terms = Terms {
+            client_id: provider.client.id.clone(),
+            scopes: tokens.scope.clone().unwrap_or_else(|| requested.clone()),
+            requested_scopes: requested.clone(),
+            scopes_assumed: tokens.scope.is_none(),
+            expires_at: Terms::until(tokens.requested_at, tokens.expires_in),
+            refresh_expires_at: Terms::until(tokens.requested_at, refresh_expires_in),
+        };
+        Self {
+            credentials: Credentials::issued(tokens),
+            terms,
+        }
+    }
+
     /// Terms as JSON with their length before them, then the credentials.
     fn to_plaintext(&self) -> Zeroizing<Vec<u8>> {
         let terms = serde_json::to_vec(&self.terms).unwrap_or_default();
@@ -246,7 +272,7 @@ impl Grant {
 
 impl Terms {
     /// An instant `seconds` after `from`.
-    pub(super) fn until(from: DateTime<Utc>, seconds: Option<u64>) -> Option<DateTime<Utc>> {
+    fn until(from: DateTime<Utc>, seconds: Option<u64>) -> Option<DateTime<Utc>> {
         Some(from + TimeDelta::seconds(i64::try_from(seconds?).ok()?))
     }
 }

@@ -87,7 +87,8 @@ pub(crate) fn is_another(
     subject.is_some() && named.as_deref() != subject
 }
 
-fn read(document: &Value, definition: &Definition) -> Identity {
+/// The account that a document names.
+pub(super) fn read(document: &Value, definition: &Definition) -> Identity {
     let account = &definition.account;
     let text = |pointer: &str| match document.pointer(pointer)? {
         Value::String(text) => name("account", text).ok(),

@@ -17,6 +17,7 @@ pub mod prune;
 pub mod schema;
 mod tls;
 pub mod token_reads;
+pub mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

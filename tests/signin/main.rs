@@ -1,0 +1,5 @@
+//! Signing in: by the provider's popup, and by sessions of another issuer.
+
+mod page;
+mod popup;
+mod users;
