@@ -1,6 +1,7 @@
 //! The `grantkeep` command: the real binary against a real database and demo provider.
 
 mod connections;
+mod doctor;
 mod keys;
 mod migrate;
 mod rotate;

@@ -3,6 +3,7 @@
 mod completions;
 mod connect;
 mod delete;
+mod doctor;
 mod keygen;
 mod list;
 mod migrate;
@@ -34,6 +35,7 @@ pub enum Command {
     Delete(delete::Delete),
     RotateKeys(rotate_keys::RotateKeys),
     Migrate(migrate::Migrate),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 
@@ -51,6 +53,7 @@ pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::List(command) => list::run(&command, output).await,
         Command::RotateKeys(command) => rotate_keys::run(&command, output).await,
         Command::Migrate(command) => migrate::run(&command, output).await,
+        Command::Doctor(command) => doctor::run(&command, output).await,
         Command::Completions(command) => completions::run(&command),
     }
 }

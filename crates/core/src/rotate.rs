@@ -68,6 +68,21 @@ pub async fn connections(
     Ok(batch)
 }
 
+/// Keys that token sets are sealed under and that are not configured, with how many: nobody
+/// can read those.
+pub async fn unknown_keys(app: &App) -> Result<Vec<(String, i64)>, StoreError> {
+    let known: Vec<String> = app
+        .settings
+        .keys
+        .ids()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut used = keys::count(&app.store).await?;
+    used.retain(|(id, _)| !known.contains(id));
+    Ok(used)
+}
+
 struct Again {
     sealed: Option<Resealed>,
     pending: Option<Vec<u8>>,

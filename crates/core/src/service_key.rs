@@ -183,6 +183,11 @@ impl ServiceKeys {
             .map(Self)
     }
 
+    /// Every key, as configured.
+    pub fn iter(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.0.iter()
+    }
+
     /// The key that hashes to one of ours. Compares with every one, in a time that
     /// does not tell which came close.
     pub fn find(&self, key: &str) -> Option<&ServiceKey> {

@@ -10,6 +10,7 @@ use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use grantkeep_core::App;
+use grantkeep_core::rotate;
 use grantkeep_core::service_key::Permission;
 use grantkeep_core::store::connection_events::outbox;
 use grantkeep_core::store::{disabled_webhooks, oauth_tokens};
@@ -75,6 +76,9 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
         "key_ids": ids,
         "primary_key_id": keys.primary_id().to_string(),
     });
+    if let Ok(unknown) = rotate::unknown_keys(app).await {
+        body["encryption"]["unknown_key_ids"] = unknown.into_iter().map(|(id, _)| id).collect();
+    }
     body["cache"] = json!({"configured": false});
     body["webhook"] = webhook(app, key).await;
     if let Ok((counts, oldest)) = oauth_tokens::summary(&app.store, key.0.workspace()).await {

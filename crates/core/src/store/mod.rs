@@ -11,6 +11,7 @@ pub mod disabled_webhooks;
 pub mod email_messages;
 pub mod gmail_mailboxes;
 pub mod gmail_watches;
+pub mod inspect;
 pub mod oauth_tokens;
 pub mod pending_authorizations;
 pub mod prune;
