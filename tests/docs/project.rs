@@ -5,13 +5,19 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// What builds and tools leave behind, and git's own.
-const NOT_OURS: [&str; 7] = [
+const NOT_OURS: [&str; 13] = [
     ".git",
     "target",
     "node_modules",
+    "dist",
     ".vercel",
     ".aws-sam",
     ".tools",
+    ".venv",
+    "__pycache__",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
     ".idea",
 ];
 

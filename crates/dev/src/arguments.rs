@@ -18,6 +18,7 @@ in the environment wins, among them:
   DATABASE_URL          a Postgres of your own, which then has to be on this machine
                         unless OAUTH_ENCRYPTION_KEY is set too
   GOOGLE_CLIENT_ID, …   the real provider instead of the demo provider
+  RETURN_TO_ORIGINS     where your frontend is, unless that is port 5173
   LOG_LEVEL             JSON log lines on stdout (warn; info is a line per request)
   GRANTKEEP_DEVPG       system, npm or pip: where the throw-away Postgres comes from
 

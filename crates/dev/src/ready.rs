@@ -43,6 +43,9 @@ pub fn show(stack: &Stack) {
     say(&aside("  # how it is doing"));
     say(&curl("/api/health"));
     say("");
+    say(&heading("For programs of your own, examples/ among them:"));
+    say(&format!("  export {}", environment(stack)));
+    say("");
     if let Some(demo) = &stack.demo {
         let demo = demo.origin();
         say(&heading("Steer the demo provider:"));
@@ -64,6 +67,19 @@ pub fn show(stack: &Stack) {
         say("");
     }
     say("Stop with Ctrl-C; nothing of it stays.");
+}
+
+/// What the packages for TypeScript and Python read, as a shell takes it. A secret that
+/// came from outside is not shown.
+fn environment(stack: &Stack) -> String {
+    let mut words = vec![
+        format!("GRANTKEEP_URL='{}'", stack.app.settings.public_url.origin()),
+        format!("GRANTKEEP_KEY='{}'", stack.service_key),
+    ];
+    if let Some(secret) = &stack.session_secret {
+        words.push(format!("SESSION_SECRET='{secret}'"));
+    }
+    words.join(" ")
 }
 
 /// The page's address with a session of workspace and actor `default`.

@@ -33,6 +33,8 @@ pub struct Stack {
     pub app: App,
     /// A service key for every workspace that may do everything.
     pub service_key: String,
+    /// What signs sessions, if it was made here.
+    pub session_secret: Option<String>,
     /// The providers that the demo provider stands in for.
     pub stands_in_for: Vec<&'static str>,
     /// Absent when every provider has a client.
@@ -99,6 +101,7 @@ impl Stack {
             origin,
             app,
             service_key,
+            session_secret: variables.made("SESSION_SECRET").map(str::to_owned),
             stands_in_for,
             demo,
             postgres,

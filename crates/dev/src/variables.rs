@@ -16,6 +16,9 @@ const KEY: &str = "OAUTH_ENCRYPTION_KEY";
 const PROVIDERS: &str = "OAUTH_PROVIDERS";
 const SERVICE_KEYS: &str = "SERVICE_KEYS";
 
+/// Where frontends in development are, by the tool that most of them are served with.
+const FRONTENDS: &str = "http://127.0.0.1:5173,http://localhost:5173";
+
 type Lookup = Box<dyn Fn(&str) -> Option<String>>;
 
 /// Environment variables, with those that were made here.
@@ -44,6 +47,11 @@ impl Variables {
             .get(name)
             .cloned()
             .or_else(|| self.outside_value(name))
+    }
+
+    /// A variable's value if it was made here, and so is nobody's secret.
+    pub fn made(&self, name: &str) -> Option<&str> {
+        self.made.get(name).map(String::as_str)
     }
 
     fn outside_value(&self, name: &str) -> Option<String> {
@@ -148,6 +156,7 @@ impl Variables {
             ("PUBLIC_URL", origin.to_owned()),
             ("SESSION_SECRET", secrets::key()),
             ("CRON_SECRET", secrets::key()),
+            ("RETURN_TO_ORIGINS", FRONTENDS.to_owned()),
         ] {
             if self.outside_value(name).is_none() {
                 self.make(name, value);
@@ -282,6 +291,21 @@ mod tests {
         let all = variables.get(SERVICE_KEYS).expect("keys");
         assert!(all.starts_with("mine:*:read:00,dev:*:read:"), "{all}");
         assert!(key.starts_with("gk_") && key.len() == 46 && !all.contains(&key));
+    }
+
+    #[test]
+    fn a_frontend_in_development_may_be_returned_to_unless_the_environment_says_where() {
+        let mut none = given(&[]);
+        let mut own = given(&[("RETURN_TO_ORIGINS", "http://127.0.0.1:8080")]);
+
+        none.see_to_the_rest("http://127.0.0.1:3000");
+        own.see_to_the_rest("http://127.0.0.1:3000");
+
+        assert_eq!(none.get("RETURN_TO_ORIGINS").as_deref(), Some(FRONTENDS));
+        assert_eq!(
+            own.get("RETURN_TO_ORIGINS").as_deref(),
+            Some("http://127.0.0.1:8080")
+        );
     }
 
     #[test]
