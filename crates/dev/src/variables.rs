@@ -290,7 +290,7 @@ mod tests {
 
         let all = variables.get(SERVICE_KEYS).expect("keys");
         assert!(all.starts_with("mine:*:read:00,dev:*:read:"), "{all}");
-        assert!(key.starts_with("gk_") && key.len() == 46 && !all.contains(&key));
+        assert!(key.starts_with("gk_") && key.len() == 49 && !all.contains(&key));
     }
 
     #[test]
