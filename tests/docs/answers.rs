@@ -134,6 +134,14 @@ async fn successes_are_as_documented() {
         .await;
     ok("PATCH /api/connections/{id}", &active);
     ok("DELETE /api/connections/{id}", &api.delete(&path).await);
+    api.connect_more("gmail", "https://www.googleapis.com/auth/gmail.send")
+        .await;
+    let message = json!({
+        "provider": "gmail", "to": "bob@example.test", "subject": "Your offer", "text": "Yes.",
+        "idempotency_key": "offer-1",
+    });
+    let sent = api.send_json("POST", "/api/gmail/send", &message).await;
+    ok("POST /api/gmail/send", &sent);
     let run = api.get_as(CRON_SECRET, "/api/cron/refresh").await;
     ok("GET /api/cron/refresh", &run);
     let run = api.get_as(CRON_SECRET, "/api/cron/poll").await;

@@ -41,6 +41,12 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
             "maximum" if value.as_f64().is_some_and(|n| n > number(rule)) => {
                 wrong(format!("{value} is above {rule}"));
             }
+            "minLength" if length(value).is_some_and(|n| n < number(rule)) => {
+                wrong(format!("is shorter than {rule}"));
+            }
+            "maxLength" | "maxItems" if length(value).is_some_and(|n| n > number(rule)) => {
+                wrong(format!("is longer than {rule}"));
+            }
             "format" if !has_format(rule, value) => wrong(format!("{value} is no {rule}")),
             "required" => {
                 let missing = list(rule)
@@ -81,8 +87,8 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut 
                     wrong(format!("fits {count} of the alternatives"));
                 }
             }
-            "type" | "const" | "enum" | "minimum" | "maximum" | "format" | "description"
-            | "default" => {}
+            "type" | "const" | "enum" | "minimum" | "maximum" | "minLength" | "maxLength"
+            | "maxItems" | "format" | "description" | "default" => {}
             unknown => panic!("{at}: the keyword {unknown} is not understood here"),
         }
     }
@@ -97,6 +103,13 @@ fn list(rule: &Value) -> &[Value] {
 
 fn number(rule: &Value) -> f64 {
     rule.as_f64().expect("a number")
+}
+
+/// Of a text in characters, of a list in items.
+fn length(value: &Value) -> Option<f64> {
+    let text = value.as_str().map(|text| text.chars().count());
+    let length = text.or_else(|| value.as_array().map(Vec::len))?;
+    Some(length as f64)
 }
 
 fn has_type(rule: &Value, value: &Value) -> bool {
@@ -136,7 +149,8 @@ fn values_that_do_not_fit_are_told_from_those_that_do() {
         "properties": {
             "name": {"$ref": "#/name"},
             "at": {"type": ["string", "null"], "format": "date-time"},
-            "list": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "list": {"type": "array", "items": {"type": "integer", "minimum": 1}, "maxItems": 2},
+            "key": {"type": "string", "minLength": 1, "maxLength": 2},
         },
         "required": ["name"],
         "additionalProperties": false,
@@ -152,6 +166,9 @@ fn values_that_do_not_fit_are_told_from_those_that_do() {
         json!({"name": "a", "at": "yesterday"}),
         json!({"name": "a", "list": [1, 0]}),
         json!({"name": "a", "list": ["1"]}),
+        json!({"name": "a", "list": [1, 2, 3]}),
+        json!({"name": "a", "key": ""}),
+        json!({"name": "a", "key": "äöü"}),
     ] {
         assert_eq!(count(wrong.clone()), 1, "{wrong}");
     }

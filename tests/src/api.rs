@@ -261,6 +261,17 @@ impl TestApi {
             .await
     }
 
+    /// Connects the default workspace and actor with more scopes than the provider's own,
+    /// joined by spaces.
+    pub async fn connect_more(&self, provider: &str, scope: &str) -> Reply {
+        let session = session("default", "default");
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("session", session.as_str()), ("scope", scope)])
+            .finish();
+        let path = format!("/api/oauth/{provider}/authorize?{query}");
+        self.visitor().connect(&path, &Consent::default()).await
+    }
+
     /// Lets the stored access token end `seconds` from now (negative: before now).
     pub async fn set_expiry(&self, provider: &str, seconds: i64) {
         let sql = format!(

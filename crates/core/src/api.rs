@@ -38,6 +38,19 @@ pub async fn call(
     timeout: Duration,
 ) -> Result<(Answer, Connection), CallError> {
     let usable = tokens::usable(app, provider, wanted).await?;
+    call_with(app, provider, wanted, usable, request, replayable, timeout).await
+}
+
+/// The same with a token of the connection that was read already.
+pub async fn call_with(
+    app: &App,
+    provider: &Provider,
+    wanted: &mut Wanted,
+    usable: Usable,
+    request: impl Fn() -> http::Request<Vec<u8>>,
+    replayable: bool,
+    timeout: Duration,
+) -> Result<(Answer, Connection), CallError> {
     let token = &usable.credentials.access_token;
     let answer = send(app, request(), token, timeout).await?;
     if answer.status != 401 || !replayable {

@@ -1,11 +1,19 @@
-//! Mail, at providers that speak the Gmail API: watching mailboxes for messages.
+//! What people connect a mailbox for: sending from it, and watching it for messages.
 
+pub mod address;
+pub mod answer;
+mod api;
 mod client;
 mod ending;
 mod found;
+pub mod message;
 pub mod poll;
+pub mod recover;
+pub mod send;
 mod turn;
 pub mod watches;
+
+pub use api::Api;
 
 /// What a token has to be good for to search a mailbox: one of these.
 /// `gmail.metadata` shows headers and may not search, so it is none of them.

@@ -12,6 +12,8 @@ use crate::problem::{Code, Problem};
 
 /// The most that is read of a request's body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// The same where files come in; hosts let less through.
+pub const MAX_LARGE_BODY: usize = 6 * 1024 * 1024;
 
 /// The query as pairs, in order. Hosts add the route's own parameters to it, so
 /// unknown names are normal.
@@ -79,23 +81,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        require_json(&request)?;
-        let body = body(request).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            // The parser's own words can repeat a value, and values can be secrets.
-            let path = error.path().to_string();
-            let inner = error.into_inner();
-            match inner.is_data() {
-                true if path == "." => Problem::invalid("body", data_message(&inner)),
-                true => Problem::invalid(&path, data_message(&inner)),
-                false => not_json(&inner),
-            }
-        })?;
-        // Two readers of one body must not see two different things.
-        reader.end().map_err(|error| not_json(&error))?;
-        Ok(Self(read))
+        read_json(request, MAX_BODY).await.map(Self)
     }
+}
+
+/// The same with room for files.
+pub struct LargeJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for LargeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read_json(request, MAX_LARGE_BODY).await.map(Self)
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, Problem> {
+    require_json(&request)?;
+    let body = body_within(request, limit).await?;
+    let mut reader = serde_json::Deserializer::from_slice(&body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        // The parser's own words can repeat a value, and values can be secrets.
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.is_data() {
+            true if path == "." => Problem::invalid("body", data_message(&inner)),
+            true => Problem::invalid(&path, data_message(&inner)),
+            false => not_json(&inner),
+        }
+    })?;
+    // Two readers of one body must not see two different things.
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(read)
 }
 
 /// A body that says it is JSON, unparsed, for who reads it with other rules.
@@ -128,13 +145,22 @@ fn not_json(error: &serde_json::Error) -> Problem {
 
 fn data_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next())
-    {
-        Some(field) => format!("the field {field} is missing"),
-        None => "has the wrong type or an unknown value".to_owned(),
+    let named = |beginning: &str| {
+        let name = text.strip_prefix(beginning)?.split('`').next()?;
+        Some(name.to_owned())
+    };
+    match (named("missing field `"), named("unknown field `")) {
+        (Some(field), _) => format!("the field {field} is missing"),
+        // The name is the caller's: it can hold anything.
+        (_, Some(field)) if field.len() <= 40 && field.bytes().all(is_name) => {
+            format!("has no field {field}")
+        }
+        _ => "has the wrong type or an unknown value".to_owned(),
     }
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// A form body with its content type, such as `form_post` sends.
@@ -157,14 +183,21 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
 /// The whole body, at most [`MAX_BODY`].
 pub async fn body(request: Request) -> Result<Bytes, Problem> {
-    let limited = Limited::new(request.into_body(), MAX_BODY);
+    body_within(request, MAX_BODY).await
+}
+
+async fn body_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), limit);
     limited
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
         .map_err(|error| match error.is::<LengthLimitError>() {
-            true => Problem::new(Code::InvalidRequest, "the body is larger than 1 MiB")
-                .with_status(StatusCode::PAYLOAD_TOO_LARGE),
+            true => Problem::new(
+                Code::InvalidRequest,
+                format!("the body is larger than {} MiB", limit >> 20),
+            )
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE),
             false => Problem::invalid("body", "could not be read to its end"),
         })
 }

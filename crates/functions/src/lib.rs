@@ -12,6 +12,7 @@ pub mod connect_links;
 pub mod connection;
 pub mod connections;
 pub mod cron;
+pub mod gmail;
 pub mod health;
 pub mod log;
 pub mod problem;

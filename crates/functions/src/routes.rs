@@ -2,12 +2,12 @@
 
 use crate::service::Function;
 use crate::{
-    authorize, callback, connect, connect_links, connection, connections, cron, health, proxy,
-    sign_in, token,
+    authorize, callback, connect, connect_links, connection, connections, cron, gmail, health,
+    proxy, sign_in, token,
 };
 
 /// Every function, as deployed: one binary each.
-pub static FUNCTIONS: [&Function; 11] = [
+pub static FUNCTIONS: [&Function; 12] = [
     &sign_in::FUNCTION,
     &authorize::FUNCTION,
     &callback::FUNCTION,
@@ -16,6 +16,7 @@ pub static FUNCTIONS: [&Function; 11] = [
     &connections::FUNCTION,
     &connection::FUNCTION,
     &cron::FUNCTION,
+    &gmail::FUNCTION,
     &health::FUNCTION,
     &proxy::FUNCTION,
     &token::FUNCTION,

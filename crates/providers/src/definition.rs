@@ -157,6 +157,29 @@ pub struct Definition {
     /// Further hosts that belong to the provider's API.
     #[serde(default)]
     pub api_hosts: Vec<String>,
+    /// The mailbox behind `api_base`, where there is one.
+    #[serde(default)]
+    pub mail: Option<Mail>,
+}
+
+/// A mailbox that can be sent from and watched.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// How it is spoken to.
+    pub api: MailApi,
+    /// What sending needs; alternatives are joined by `|`.
+    pub send_scope: String,
+    /// What searching and reading need; alternatives are joined by `|`.
+    pub read_scope: String,
+}
+
+/// A mail API that we speak, below `api_base`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum MailApi {
+    /// `/gmail/v1/users/me/…`
+    GmailV1,
 }
 
 fn space() -> String {

@@ -47,7 +47,7 @@ fn every_example_is_a_valid_setting() {
 
 #[test]
 fn every_member_has_a_row() {
-    let nested = ["scope_rules", "revocation", "account"];
+    let nested = ["scope_rules", "revocation", "account", "mail"];
 
     let mut rows = members(json!({"?": 0}));
     rows.retain(|member| !nested.contains(&member.as_str()));

@@ -16,9 +16,9 @@ mod validate;
 mod load;
 
 pub use definition::{
-    AccountIdentity, AccountSource, ClientAuthentication, CodeChallengeMethod, Definition,
-    RefreshTokens, RequestBody, ResponseMode, Revocation, RevocationMethod, RevocationReach,
-    ScopeRules, TemplateForm, TemplateParameter,
+    AccountIdentity, AccountSource, ClientAuthentication, CodeChallengeMethod, Definition, Mail,
+    MailApi, RefreshTokens, RequestBody, ResponseMode, Revocation, RevocationMethod,
+    RevocationReach, ScopeRules, TemplateForm, TemplateParameter,
 };
 pub use invalid::Invalid;
 pub use merge::merge;

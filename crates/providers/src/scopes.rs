@@ -44,6 +44,17 @@ pub(crate) fn check(definition: &Definition, findings: &mut Findings) {
         }
     }
 
+    if let Some(mail) = &definition.mail {
+        for (field, entry) in [
+            ("mail.send_scope", &mail.send_scope),
+            ("mail.read_scope", &mail.read_scope),
+        ] {
+            if !entry.split('|').all(is_token) {
+                findings.add(field, format!("in every alternative {TOKEN}"));
+            }
+        }
+    }
+
     for (i, (a, b)) in rules.aliases.iter().enumerate() {
         let field = format!("scope_rules.aliases[{i}]");
         if !is_token(a) || !is_token(b) {

@@ -80,6 +80,9 @@ impl Definition {
     }
 
     fn check_presence(&self, findings: &mut Findings) {
+        if self.mail.is_some() && self.api_base.is_none() {
+            findings.add("mail", "add the `api_base` that its calls go to");
+        }
         if self.issuer.is_some() {
             return;
         }

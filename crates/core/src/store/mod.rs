@@ -16,6 +16,7 @@ pub mod oauth_tokens;
 pub mod pending_authorizations;
 pub mod prune;
 pub mod schema;
+pub mod sent_messages;
 mod tls;
 pub mod token_reads;
 pub mod users;

@@ -1,0 +1,7 @@
+//! Sending mail: what goes out, what is refused, and once.
+
+mod failures;
+mod once;
+mod refusals;
+mod sending;
+mod support;
