@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod browser;
+pub mod bulk;
 pub mod command;
 pub mod database;
 pub mod deployment;

@@ -18,6 +18,7 @@ pub mod http;
 pub mod import;
 pub mod oauth;
 pub mod provider;
+pub mod refresh_ahead;
 pub mod return_to;
 pub mod rotate;
 pub mod scope;

@@ -3,7 +3,8 @@
 
 mod audit;
 pub(crate) mod pause;
-mod refresh;
+pub(crate) mod refresh;
+mod save;
 
 pub use audit::{issue, refused};
 

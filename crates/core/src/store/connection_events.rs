@@ -162,3 +162,65 @@ pub async fn insert_integrity_error(store: &Store, key: &RowKey) -> Result<(), S
     }
     Ok(())
 }
+
+/// Records that a provider refuses our client, whichever connection it was that met with it:
+/// one event until it works again, and another one every six hours while it does not. The id
+/// is made from the occasion, so that instances that notice at once write one row.
+pub async fn insert_client_refused(
+    store: &Store,
+    provider: &str,
+    error: &str,
+) -> Result<(), StoreError> {
+    let rows = store
+        .write(
+            "with last as (
+                 select max(created_at) filter (where type = 'provider.client_accepted') as accepted,
+                        max(created_at) filter (where type = 'provider.client_refused') as refused
+                   from connection_events
+                  where connection_id is null and provider = $1
+                    and type in ('provider.client_accepted', 'provider.client_refused'))
+             insert into connection_events (id, type, provider, data)
+             select md5(concat_ws(' ', $1::text, extract(epoch from accepted),
+                                  floor(extract(epoch from now()) / 21600)))::uuid,
+                    'provider.client_refused', $1, jsonb_build_object('reason', $2::text)
+               from last
+              where refused is null or refused < accepted
+                 or refused < now() - interval '6 hours'
+             on conflict (id) do nothing
+          returning id",
+            &[(&provider, Type::TEXT), (&error, Type::TEXT)],
+        )
+        .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
+    Ok(())
+}
+
+/// Records that these providers, which just refreshed something, accept our client again,
+/// where the last that was said of them is that they do not.
+pub async fn insert_client_accepted(store: &Store, providers: &[&str]) -> Result<(), StoreError> {
+    let rows = store
+        .write(
+            "with last as (
+                 select provider,
+                        max(created_at) filter (where type = 'provider.client_accepted') as accepted,
+                        max(created_at) filter (where type = 'provider.client_refused') as refused
+                   from connection_events
+                  where connection_id is null and provider = any($1)
+                    and type in ('provider.client_accepted', 'provider.client_refused')
+                  group by provider)
+             insert into connection_events (id, type, provider)
+             select md5(concat_ws(' ', provider, 'accepted', extract(epoch from refused)))::uuid,
+                    'provider.client_accepted', provider
+               from last where refused > coalesce(accepted, '-infinity')
+             on conflict (id) do nothing
+          returning id",
+            &[(&providers, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    if !rows.is_empty() {
+        store.wrote_event();
+    }
+    Ok(())
+}

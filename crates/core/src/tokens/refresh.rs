@@ -3,36 +3,33 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use grantkeep_providers::{Definition, RefreshTokens, RevocationReach};
+use grantkeep_providers::{Definition, RefreshTokens};
 use tokio::time::{Instant, sleep};
 
 use super::pause::{Pause, jitter};
-use super::{TokenError, Usable, open};
+use super::save::save;
+use super::{TokenError, Usable, note_unreadable, open};
 use crate::app::App;
 use crate::connect::is_another;
-use crate::connection::Column;
-use crate::credentials::Credentials;
 use crate::oauth::discovery::DiscoveryError;
-use crate::oauth::revocation;
 use crate::oauth::token::{self, TIMEOUT, TokenEndpointError, TokenSet};
 use crate::provider::Provider;
-use crate::store::StoreError;
-use crate::store::oauth_tokens::lease::{self, Failed, Lease, Saved};
+use crate::store::oauth_tokens::lease::{self, Failed, Lease};
 use crate::store::oauth_tokens::{self, Connection};
-use crate::unsaved::Kept;
+use crate::store::{StoreError, connection_events};
 
 /// Two attempts at the provider, the save (at most a second of failures and one time-out),
 /// and a margin: nobody else may ask the provider before the holder has given up.
-const LEASE: Duration = Duration::from_secs(TIMEOUT.as_secs() * 2 + 8);
+pub(crate) const LEASE: Duration = Duration::from_secs(TIMEOUT.as_secs() * 2 + 8);
 /// A waiter outlives a holder that died, and the refresh that follows.
 const PATIENCE: Duration = Duration::from_secs(LEASE.as_secs() + 10);
 /// Callers can make the same connection refresh this often, in seconds.
 const FORCED_EVERY: f64 = 10.0;
 /// Before the second attempt at the provider.
 const SECOND_ATTEMPT: Duration = Duration::from_millis(150);
-/// A save that failed within this time is tried again.
-const SAVE_AGAIN: Duration = Duration::from_secs(1);
+/// A token set that does not open is looked at again after this many seconds: somebody may
+/// have put its key back.
+const UNREADABLE_RETRY: f64 = 300.0;
 /// A wrong client secret is tried again after this many seconds.
 const CLIENT_RETRY: f64 = 15.0;
 
@@ -78,7 +75,12 @@ pub(super) async fn refresh(
             };
             match claim(app, &current.connection, rejected).await {
                 Ok(Some(lease)) => {
-                    return lead(app, provider, definition, current, lease, serves).await;
+                    return match lead(app, provider, definition, current, lease).await {
+                        Err(LeadError::Failed(failed)) if serves => Ok(failed.current),
+                        Err(LeadError::Failed(failed)) => Err(failed.into_error()?),
+                        Err(LeadError::Token(error)) => Err(error),
+                        Ok(refreshed) => Ok(refreshed),
+                    };
                 }
                 Ok(None) => {}
                 // The database went away since the read; what was read still works.
@@ -157,6 +159,75 @@ async fn die(app: &App, current: Usable, reason: &str) -> Result<Usable, TokenEr
     open(app, row)
 }
 
+/// Refreshes a row whose lease is held already.
+pub(crate) async fn refresh_claimed(
+    app: &App,
+    provider: &Provider,
+    definition: &Definition,
+    connection: Connection,
+    lease: Lease,
+) -> Result<Usable, LeadError> {
+    let key = connection.key.clone();
+    match open(app, connection) {
+        Ok(current) if current.credentials.refresh_token.is_none() => {
+            let left = current.connection.times().expires_in();
+            let seconds = left.map_or(86_400.0, |left| left as f64);
+            lease::put_off(&app.store, key.id, lease, seconds)
+                .await
+                .map_err(TokenError::from)?;
+            Ok(without_refresh_token(app, current, false).await?)
+        }
+        Ok(current) => lead(app, provider, definition, current, lease).await,
+        Err(error) => {
+            if let TokenError::Cipher(cipher) = &error {
+                note_unreadable(app, &key, cipher).await;
+                let failed = Failed {
+                    error: "unreadable",
+                    retry_in: UNREADABLE_RETRY,
+                    of_connection: true,
+                };
+                let recorded = lease::record_failure(&app.store, key.id, lease, &failed).await;
+                recorded.map_err(TokenError::from)?;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Why whoever held the lease has nothing new.
+pub(crate) enum LeadError {
+    /// The provider did not refresh, and the grant is alive.
+    Failed(Box<NotRefreshed>),
+    /// Anything else.
+    Token(TokenError),
+}
+
+impl From<TokenError> for LeadError {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+/// A refresh that failed and may be tried again.
+pub(crate) struct NotRefreshed {
+    /// What the provider said.
+    pub(crate) error: TokenEndpointError,
+    /// Seconds in which nobody tries again.
+    retry_in: f64,
+    /// Whether the row says so.
+    recorded: Result<(), StoreError>,
+    /// The token set that there is.
+    current: Usable,
+}
+
+impl NotRefreshed {
+    /// For a caller whom the present token set does not serve.
+    fn into_error(self) -> Result<TokenError, StoreError> {
+        self.recorded?;
+        Ok(refused(self.error, self.retry_in))
+    }
+}
+
 /// Holds the lease: asks the provider and saves what it answers.
 async fn lead(
     app: &App,
@@ -164,8 +235,7 @@ async fn lead(
     definition: &Definition,
     current: Usable,
     lease: Lease,
-    serves: bool,
-) -> Result<Usable, TokenError> {
+) -> Result<Usable, LeadError> {
     let id = current.connection.key.id;
     let mut lost = lease.abandoned || error_of(&current.connection) == RESPONSE_LOST;
     let mut answer = ask(app, provider, definition, &current).await;
@@ -182,7 +252,7 @@ async fn lead(
         answer = ask(app, provider, definition, &current).await;
     }
     match answer {
-        Ok(tokens) => save(app, provider, current, tokens).await,
+        Ok(tokens) => Ok(save(app, provider, current, tokens).await?),
         Err(TokenEndpointError::DeadGrant { error }) => {
             let single_use = provider.configured().refresh_tokens == RefreshTokens::SingleUse;
             let reason = if lost && single_use {
@@ -190,23 +260,36 @@ async fn lead(
             } else {
                 &error
             };
-            die(app, current, reason).await
+            Ok(die(app, current, reason).await?)
         }
         Err(error) => {
+            if let TokenEndpointError::ClientRefused { error } = &error {
+                alert(app, provider, error).await;
+            }
             let failures = current.connection.refresh_failures;
             let (code, retry_in) = failure(app, &error, failures, lost);
             tracing::warn!(connection_id = %id, provider = %provider.name, code, %error, "refresh failed");
             let failed = Failed {
                 error: &code,
                 retry_in,
+                of_connection: !matches!(error, TokenEndpointError::ClientRefused { .. }),
             };
             let recorded = lease::record_failure(&app.store, id, lease, &failed).await;
-            if serves {
-                return Ok(current);
-            }
-            recorded?;
-            Err(refused(error, retry_in))
+            Err(LeadError::Failed(Box::new(NotRefreshed {
+                error,
+                retry_in,
+                recorded,
+                current,
+            })))
         }
+    }
+}
+
+/// Our client is refused, which no connection can help: one event for the provider.
+async fn alert(app: &App, provider: &Provider, code: &str) {
+    let recorded = connection_events::insert_client_refused(&app.store, &provider.name, code).await;
+    if let Err(error) = recorded {
+        tracing::warn!(provider = %provider.name, %error, "not recorded");
     }
 }
 
@@ -294,101 +377,5 @@ fn refused(error: TokenEndpointError, retry_in: f64) -> TokenError {
             reason,
             retry_after: retry_in.ceil() as u64,
         },
-    }
-}
-
-/// The new token set is stored before it is handed out. An outage of the database must
-/// not stop mail that could be sent: then it is kept, and handed out as not persisted.
-async fn save(
-    app: &App,
-    provider: &Provider,
-    current: Usable,
-    tokens: TokenSet,
-) -> Result<Usable, TokenError> {
-    let Usable {
-        connection,
-        credentials: old,
-        ..
-    } = current;
-    let until = |seconds: Option<u64>| {
-        let seconds = i64::try_from(seconds?).ok()?;
-        Some(tokens.requested_at + TimeDelta::seconds(seconds))
-    };
-    let (expires_at, refresh_expires_at) = (
-        until(tokens.expires_in),
-        until(tokens.refresh_token_expires_in),
-    );
-    let scopes = tokens.scope.clone();
-    let rotated = tokens.refresh_token.is_some();
-    let credentials = old.refreshed(tokens);
-
-    let keys = &app.settings.keys;
-    let place = connection.key.place(Column::TokenData);
-    let kept = Kept {
-        sealed: keys.seal(&credentials.to_plaintext(), &place, app.fill),
-        key_id: keys.primary_id().to_string(),
-        scopes,
-        expires_at,
-        refresh_expires_at,
-        connection,
-    };
-    let saved = write(app, &kept).await;
-    let id = kept.connection.key.id;
-    match saved {
-        Ok(Some(saved)) => {
-            tracing::info!(connection_id = %id, provider = %provider.name, "refreshed");
-            let mut connection = kept.as_connection(saved.now);
-            connection.version = saved.version;
-            connection.expires_at = saved.expires_at;
-            Ok(Usable {
-                connection,
-                credentials,
-                persisted: true,
-            })
-        }
-        // Reconnected or disconnected meanwhile: what is there now counts.
-        Ok(None) => match oauth_tokens::find_by_id(&app.store, id).await? {
-            Some(row) => open(app, row),
-            None => {
-                if rotated {
-                    end(app, provider, &credentials).await;
-                }
-                Err(TokenError::NotConnected)
-            }
-        },
-        Err(error) => {
-            tracing::error!(connection_id = %id, provider = %provider.name, %error, "refreshed but not saved");
-            let connection = kept.as_connection(app.now());
-            app.unsaved.keep(kept);
-            Ok(Usable {
-                connection,
-                credentials,
-                persisted: false,
-            })
-        }
-    }
-}
-
-/// Tries again where the database fails at once, and not where it takes its time: the
-/// caller waits, and the lease runs.
-async fn write(app: &App, kept: &Kept) -> Result<Option<Saved>, StoreError> {
-    let started = Instant::now();
-    let mut pause = Duration::from_millis(50);
-    for _ in 0..2 {
-        match kept.save(&app.store, app.now()).await {
-            Err(_) if started.elapsed() < SAVE_AGAIN => sleep(pause).await,
-            saved => return saved,
-        }
-        pause *= 4;
-    }
-    kept.save(&app.store, app.now()).await
-}
-
-/// Ends a token set that nobody will ever find, where that ends nothing else.
-async fn end(app: &App, provider: &Provider, credentials: &Credentials) {
-    if let Ok(definition) = provider.definition(&app.http).await
-        && definition.revocation.reach == RevocationReach::Connection
-    {
-        revocation::revoke(&app.http, definition, &provider.client, credentials).await;
     }
 }

@@ -155,6 +155,8 @@ pub struct Failed<'a> {
     pub error: &'a str,
     /// Nobody tries again for so many seconds.
     pub retry_in: f64,
+    /// Whether it says something about this connection, rather than about all of the provider's.
+    pub of_connection: bool,
 }
 
 /// Gives the lease back after a failure that did not end the grant.
@@ -178,7 +180,7 @@ pub async fn record_failure(
                     (id, type, connection_id, provider, workspace_id, actor_id, account, data)
              select gen_random_uuid(), 'connection.refresh_failing', id, provider, workspace_id,
                     actor_id, account, jsonb_build_object('reason', refresh_error)
-               from failed where refresh_failures = $5
+               from failed where refresh_failures = $5 and $6
           returning id",
             &[
                 (&id.0, Type::UUID),
@@ -186,6 +188,7 @@ pub async fn record_failure(
                 (&failed.retry_in, Type::FLOAT8),
                 (&failed.error, Type::TEXT),
                 (&FAILING_AFTER, Type::INT4),
+                (&failed.of_connection, Type::BOOL),
             ],
         )
         .await?;
@@ -193,6 +196,29 @@ pub async fn record_failure(
         store.wrote_event();
     }
     Ok(())
+}
+
+/// Gives the lease back without a refresh; nobody tries for `seconds`.
+pub async fn put_off(
+    store: &Store,
+    id: ConnectionId,
+    lease: Lease,
+    seconds: f64,
+) -> Result<(), StoreError> {
+    store
+        .write(
+            "update oauth_tokens
+                set lease_id = null, lease_until = null,
+                    retry_at = now() + make_interval(secs => $3)
+              where id = $1 and lease_id = $2",
+            &[
+                (&id.0, Type::UUID),
+                (&lease.id, Type::UUID),
+                (&seconds, Type::FLOAT8),
+            ],
+        )
+        .await
+        .map(drop)
 }
 
 /// Marks a grant as dead with one event, if its token set is still that of `seen`;
