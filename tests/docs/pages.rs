@@ -68,7 +68,7 @@ fn every_event_that_is_written_is_in_the_reference() {
             continue;
         }
         let source = text(&path.to_string_lossy());
-        for event in ["connection.", "callback."]
+        for event in ["connection.", "callback.", "provider."]
             .into_iter()
             .flat_map(|prefix| quoted_names(&source, prefix))
         {

@@ -152,6 +152,7 @@ impl Bench {
         let failed = Failed {
             error: "provider_unavailable",
             retry_in: seconds(wait),
+            of_connection: true,
         };
         lease::record_failure(&self.store, ConnectionId(id), lease, &failed)
             .await
