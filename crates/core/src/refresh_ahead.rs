@@ -66,7 +66,7 @@ pub async fn run(app: &App, until: Instant) -> Result<Done, StoreError> {
         tasks: JoinSet::new(),
         done: Done::default(),
     };
-    let claimed = run.to_the_end(until).await;
+    let claimed = run.work(until).await;
     // Whatever happened to the claims, nothing that was begun is dropped half-way.
     while let Some(ended) = run.tasks.join_next().await {
         run.note(ended);
@@ -93,7 +93,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, until: Instant) -> Result<(), StoreError> {
+    async fn work(&mut self, until: Instant) -> Result<(), StoreError> {
         loop {
             if Instant::now() < until {
                 self.begin_more().await?;
