@@ -4,6 +4,8 @@ mod completions;
 mod connect;
 mod delete;
 mod doctor;
+mod export;
+mod import;
 mod keygen;
 mod list;
 mod migrate;
@@ -34,6 +36,8 @@ pub enum Command {
     Revoke(revoke::Revoke),
     Delete(delete::Delete),
     RotateKeys(rotate_keys::RotateKeys),
+    Import(import::Import),
+    Export(export::Export),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
@@ -52,6 +56,8 @@ pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::Delete(command) => delete::run(&command, output).await,
         Command::List(command) => list::run(&command, output).await,
         Command::RotateKeys(command) => rotate_keys::run(&command, output).await,
+        Command::Import(command) => import::run(command, output).await,
+        Command::Export(command) => export::run(&command, output).await,
         Command::Migrate(command) => migrate::run(&command, output).await,
         Command::Doctor(command) => doctor::run(&command, output).await,
         Command::Completions(command) => completions::run(&command),

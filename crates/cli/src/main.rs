@@ -2,11 +2,14 @@
 //! same environment variables as the functions, which never need it.
 
 mod arguments;
+mod backup_key;
 mod commands;
 mod confirm;
 mod failure;
+mod files;
 mod output;
 mod progress;
+mod ruby;
 mod select;
 mod settings;
 mod time;

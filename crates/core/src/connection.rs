@@ -82,6 +82,8 @@ pub enum Column {
     TokenData,
     /// The token set that waits for confirmation.
     PendingTokenData,
+    /// The token set in use, in a backup.
+    Backup,
 }
 
 impl RowKey {
@@ -90,6 +92,7 @@ impl RowKey {
         let purpose = match column {
             Column::TokenData => "oauth_tokens.token_data",
             Column::PendingTokenData => "oauth_tokens.pending_token_data",
+            Column::Backup => "backup.token_data",
         };
         Place::new(
             purpose,

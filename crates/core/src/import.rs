@@ -163,7 +163,7 @@ pub fn read_members(object: Map<String, Value>, keys: &KeyRing) -> Result<Import
     if let Some(row) = rows::read(&members, keys)? {
         return Ok(row);
     }
-    let read = accounts::read(&members)
+    let mut read = accounts::read(&members)
         .or_else(|| google::read(&members))
         .unwrap_or_else(|| tokens::read(&members))?;
     if read.access_token.is_none() && read.refresh_token.is_none() {
@@ -171,6 +171,16 @@ pub fn read_members(object: Map<String, Value>, keys: &KeyRing) -> Result<Import
             "holds neither an access token nor a refresh token in any form that is known; \
              expected is a token.json, an authorized_user file or a token answer",
         ));
+    }
+    // As the API takes them beside the credentials, and `grantkeep export` writes them.
+    for (part, name) in [
+        (&mut read.whose.provider, "provider"),
+        (&mut read.whose.workspace, "workspace"),
+        (&mut read.whose.actor, "actor"),
+    ] {
+        if part.is_none() {
+            *part = members.text(name)?.map(str::to_owned);
+        }
     }
     Ok(read)
 }

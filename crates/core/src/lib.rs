@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod app;
+pub mod backup;
 pub mod cipher;
 pub mod cold_start;
 pub mod connect;

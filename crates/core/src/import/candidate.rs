@@ -8,13 +8,12 @@ use super::save::Order;
 use super::{Imported, Refused, Scopes};
 use crate::app::App;
 use crate::connect::Identity;
-use crate::connection::{Column, DEFAULT, RowKey, name};
+use crate::connection::{Column, DEFAULT, RowKey, Version, name};
 use crate::credentials::Credentials;
 use crate::oauth::TokenSet;
 use crate::provider::Provider;
 use crate::scope::ScopeSet;
 use crate::secret::AccessToken;
-use crate::store::oauth_tokens::Connection;
 use crate::store::oauth_tokens::import::{ImportedRow, Place};
 
 /// What the provider says.
@@ -103,14 +102,8 @@ impl Candidate {
         self.credentials = self.credentials.refreshed(tokens);
     }
 
-    pub(super) fn row(
-        &self,
-        app: &App,
-        imported: &Imported,
-        key: &RowKey,
-        existing: Option<&Connection>,
-        fingerprint: &str,
-    ) -> ImportedRow {
+    /// As a row of this key, over the version `seen`; where it came from is left empty.
+    pub(super) fn row(&self, app: &App, key: &RowKey, seen: Option<Version>) -> ImportedRow {
         let left = |at: Option<DateTime<Utc>>| at.map(|at| (at - app.now()).as_seconds_f64());
         let keys = &app.settings.keys;
         let sealed = keys.seal(
@@ -118,7 +111,6 @@ impl Candidate {
             &key.place(Column::TokenData),
             app.fill,
         );
-        let seen = existing.map(|row| row.version);
         ImportedRow {
             place: Place::new(key, seen, &sealed, keys.primary_id()),
             subject: self.identity.subject.clone(),
@@ -130,9 +122,9 @@ impl Candidate {
             expires_in: expires_in(&self.credentials, left(self.expires_at)),
             refresh_expires_in: left(self.refresh_expires_at),
             dead: self.dead.clone(),
-            created_at: imported.whose.created_at,
-            format: imported.format.as_str(),
-            fingerprint: fingerprint.to_owned(),
+            created_at: None,
+            format: "",
+            fingerprint: String::new(),
             source_key: None,
         }
     }

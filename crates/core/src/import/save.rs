@@ -1,18 +1,19 @@
 //! Making a connection of imported credentials: checked against the provider's settings,
 //! refreshed once to see whether they work, and saved like a consent, or not at all.
 
+use chrono::{DateTime, Utc};
 use grantkeep_providers::RefreshTokens;
 
 use super::candidate::{Candidate, Verified, scopes};
 use super::{Imported, Refused, refused};
 use crate::app::App;
 use crate::connect::{identify, row_for};
-use crate::connection::Owner;
+use crate::connection::{Owner, RowKey, Version};
 use crate::oauth::discovery::DiscoveryError;
 use crate::oauth::token::{self, TokenEndpointError};
 use crate::provider::Provider;
 use crate::store::StoreError;
-use crate::store::oauth_tokens::import;
+use crate::store::oauth_tokens::import::{self, ImportedRow};
 use crate::store::oauth_tokens::{self, Connection, Status};
 
 /// Another writer may take the same row at the same moment; then the next try finds it.
@@ -117,6 +118,38 @@ pub async fn save(
     imported: &Imported,
     order: &Order,
 ) -> Result<Outcome, ImportError> {
+    match prepare(app, provider, imported, order).await? {
+        Prepared::Unchanged(row) => Ok(Outcome::Unchanged(*row)),
+        Prepared::Ready(ready) => ready.commit(app).await.map(Outcome::Imported),
+    }
+}
+
+/// An import that needs nobody's word any more but the database's.
+pub enum Prepared {
+    /// This very file was imported before.
+    Unchanged(Box<Connection>),
+    /// It can be saved.
+    Ready(Box<Ready>),
+}
+
+/// Credentials that may become a connection; nothing is stored yet.
+pub struct Ready {
+    provider: String,
+    order: Order,
+    candidate: Candidate,
+    fingerprint: String,
+    format: &'static str,
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// Everything up to the save: several imports that belong together are all prepared before
+/// the first is saved.
+pub async fn prepare(
+    app: &App,
+    provider: &Provider,
+    imported: &Imported,
+    order: &Order,
+) -> Result<Prepared, ImportError> {
     check(provider, imported)?;
     let fingerprint = fingerprint(imported);
     let rows = oauth_tokens::find(&app.store, &provider.name, &order.owner, None).await?;
@@ -126,7 +159,7 @@ pub async fn save(
         && row.status == Status::Active
         && named(order, row)
     {
-        return Ok(Outcome::Unchanged(row.clone()));
+        return Ok(Prepared::Unchanged(Box::new(row.clone())));
     }
     // Before the provider is asked, which could use up a single-use refresh token.
     if let Some(row) = rows
@@ -140,22 +173,58 @@ pub async fn save(
         false => None,
         true => Some(verify(app, provider, imported, order).await?),
     };
-    let candidate = Candidate::new(provider, imported, order, verified)?;
-    for _ in 0..TRIES {
-        let rows = oauth_tokens::find(&app.store, &provider.name, &order.owner, None).await?;
-        let identity = &candidate.identity;
-        let (key, existing) = row_for(app, &provider.name, &order.owner, identity, &rows);
-        // A refresh token that was just rotated is the one in use, whatever the row holds.
-        if let Some(row) = existing.filter(|_| !candidate.rotated) {
-            may_replace(order, row)?;
-        }
-        let row = candidate.row(app, imported, &key, existing, &fingerprint);
-        if !import::save(&app.store, &[row], None).await?.is_empty() {
-            let saved = oauth_tokens::find_by_id(&app.store, key.id).await?;
-            return saved.map(Outcome::Imported).ok_or_else(elsewhere);
-        }
+    let ready = Ready {
+        provider: provider.name.clone(),
+        candidate: Candidate::new(provider, imported, order, verified)?,
+        order: order.clone(),
+        fingerprint,
+        format: imported.format.as_str(),
+        created_at: imported.whose.created_at,
+    };
+    ready.place(app, &rows)?;
+    Ok(Prepared::Ready(Box::new(ready)))
+}
+
+impl Ready {
+    /// What the account will be called.
+    pub fn account(&self) -> &str {
+        &self.candidate.identity.label
     }
-    Err(elsewhere())
+
+    /// Saves it; the connection.
+    pub async fn commit(&self, app: &App) -> Result<Connection, ImportError> {
+        for _ in 0..TRIES {
+            let (provider, owner) = (&self.provider, &self.order.owner);
+            let rows = oauth_tokens::find(&app.store, provider, owner, None).await?;
+            let (key, seen) = self.place(app, &rows)?;
+            let row = ImportedRow {
+                format: self.format,
+                fingerprint: self.fingerprint.clone(),
+                created_at: self.created_at,
+                ..self.candidate.row(app, &key, seen)
+            };
+            if !import::save(&app.store, &[row], None).await?.is_empty() {
+                let saved = oauth_tokens::find_by_id(&app.store, key.id).await?;
+                return saved.ok_or_else(elsewhere);
+            }
+        }
+        Err(elsewhere())
+    }
+
+    /// The row that it goes into, and the version that it replaces, if it may.
+    fn place(
+        &self,
+        app: &App,
+        rows: &[Connection],
+    ) -> Result<(RowKey, Option<Version>), ImportError> {
+        let identity = &self.candidate.identity;
+        let (key, existing) = row_for(app, &self.provider, &self.order.owner, identity, rows);
+        // A refresh token that was just rotated is the one in use, whatever the row holds.
+        if let Some(row) = existing.filter(|_| !self.candidate.rotated) {
+            may_replace(&self.order, row)?;
+        }
+        Ok((key, existing.map(|row| row.version)))
+    }
 }
 
 fn elsewhere() -> ImportError {

@@ -2,6 +2,7 @@
 //! right to refresh in [`lease`], what only operators ask in [`operators`].
 
 pub mod due;
+pub mod backup;
 pub mod import;
 pub mod keys;
 pub mod lease;
