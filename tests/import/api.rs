@@ -277,7 +277,7 @@ async fn fernet_columns_open_under_the_configured_key() {
 }
 
 /// What Python's `cryptography` writes.
-fn fernet(key: &str, plaintext: &str) -> String {
+pub fn fernet(key: &str, plaintext: &str) -> String {
     use aws_lc_rs::cipher::{AES_128, PaddedBlockEncryptingKey, UnboundCipherKey};
     use aws_lc_rs::hmac;
     use base64::Engine as _;

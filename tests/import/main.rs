@@ -2,5 +2,7 @@
 //! command line; and exporting, so that it can be taken elsewhere again.
 
 mod api;
+mod backup;
+mod command;
 mod formats;
 mod support;

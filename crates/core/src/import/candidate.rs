@@ -164,7 +164,11 @@ fn whose(imported: &Imported, order: &Order, told: Option<Identity>) -> Result<I
         None => in_file.subject.clone(),
     };
     let Some(account) = &order.account else {
-        let label = match told {
+        // A provider that tells an id and no name leaves the naming to the file.
+        let named = told.filter(|it| {
+            in_file.account.is_none() || it.subject.as_deref() != Some(it.label.as_str())
+        });
+        let label = match named {
             Some(identity) => identity.label,
             None => match in_file.account.as_ref().or(subject.as_ref()) {
                 Some(label) => {

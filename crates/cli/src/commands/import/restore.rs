@@ -90,6 +90,7 @@ struct Lines<'a> {
     file: BufReader<File>,
     number: u64,
     count: u64,
+    ended: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -102,6 +103,7 @@ impl<'a> Lines<'a> {
             file: BufReader::new(file),
             number: 0,
             count: 0,
+            ended: false,
         };
         let first = lines.line()?.unwrap_or_default();
         let header = backup::read_header(&first).map_err(|error| lines.wrong(&error))?;
@@ -119,6 +121,9 @@ impl<'a> Lines<'a> {
     }
 
     fn next(&mut self) -> Result<Option<Value>, Failure> {
+        if self.ended {
+            return Ok(None);
+        }
         let Some(line) = self.line()? else {
             return Err(Failure::new(
                 "invalid_file",
@@ -127,6 +132,7 @@ impl<'a> Lines<'a> {
         };
         match backup::read_line(&line).map_err(|error| self.wrong(&error))? {
             Line::End(footer) if footer.connections == self.count && self.line()?.is_none() => {
+                self.ended = true;
                 Ok(None)
             }
             Line::End(_) => Err(Failure::new(
