@@ -1,8 +1,8 @@
 //! `oauth_tokens`: finding and listing connections. Changes are in [`mod@write`], the
 //! right to refresh in [`lease`], what only operators ask in [`operators`].
 
-pub mod due;
 pub mod backup;
+pub mod due;
 pub mod import;
 pub mod keys;
 pub mod lease;
