@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use grantkeep_functions::gmail;
 
 fn main() -> ExitCode {
-    grantkeep_runtime::serve(gmail::start)
+    grantkeep_runtime::serve_passing(gmail::start)
 }

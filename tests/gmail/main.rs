@@ -1,6 +1,7 @@
 //! Sending mail: what goes out, what is refused, and once.
 
 mod failures;
+mod injection;
 mod once;
 mod refusals;
 mod sending;

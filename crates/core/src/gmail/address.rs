@@ -44,6 +44,16 @@ impl Address {
     }
 }
 
+/// What is wrong with a text that [`has_encoded_word`].
+pub(super) const ENCODED_WORD: &str = "must be the text itself, not an encoded word (=?…?=)";
+
+/// Whether a text could be read as an encoded word (RFC 2047). As it is ASCII it would go out as it
+/// is, and the recipient would see another text, with line breaks even.
+pub(super) fn has_encoded_word(text: &str) -> bool {
+    text.split_once("=?")
+        .is_some_and(|(_, rest)| rest.contains("?="))
+}
+
 /// The name before the angle bracket, its quotes taken off.
 fn display_name(text: &str) -> Result<Option<String>, &'static str> {
     let text = text.trim();
@@ -71,6 +81,9 @@ fn display_name(text: &str) -> Result<Option<String>, &'static str> {
         }
         None => text.to_owned(),
     };
+    if has_encoded_word(&name) {
+        return Err(ENCODED_WORD);
+    }
     Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
@@ -165,6 +178,7 @@ mod tests {
             "ann@sender.example\0",
             "jürgen@sender.example",
             "ann@sender.example>",
+            "=?utf-8?q?=0D=0A?= <ann@sender.example>",
         ] {
             assert_eq!(read(text), None, "{text:?}");
         }

@@ -6,7 +6,7 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as Written;
 use mail_builder::headers::message_id::MessageId;
 
-use super::address::Address;
+use super::address::{Address, ENCODED_WORD, has_encoded_word};
 
 /// As the mail API has it: more are refused there.
 pub const MAX_RECIPIENTS: usize = 500;
@@ -268,6 +268,9 @@ impl Attachment {
 fn line(field: &str, text: &str, max: usize, long: &'static str) -> Result<(), Invalid> {
     if text.chars().any(char::is_control) {
         return Err(invalid(field, CONTROL));
+    }
+    if has_encoded_word(text) {
+        return Err(invalid(field, ENCODED_WORD));
     }
     match text.len() <= max {
         true => Ok(()),
