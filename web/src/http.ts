@@ -23,7 +23,9 @@ export async function requestJson(request: JsonRequest): Promise<Record<string, 
   request.signal?.addEventListener("abort", callerAborts, { once: true });
   if (request.signal?.aborted) callerAborts();
   try {
-    const response = await request.fetch(request.url, {
+    // Browsers refuse to run it as a method of something else than the window.
+    const { fetch: send } = request;
+    const response = await send(request.url, {
       ...request.init,
       redirect: "manual",
       signal: limit.signal,

@@ -47,7 +47,12 @@ export class FakeGrantkeep {
 
   constructor(...connections: Record<string, unknown>[]) {
     this.connections = connections;
-    vi.stubGlobal("fetch", (url: string, init: RequestInit) => this.answer(url, init));
+    const answer = this.answer.bind(this);
+    // Like a browser's, it works on the window alone.
+    vi.stubGlobal("fetch", function (this: unknown, url: string, init: RequestInit) {
+      if (this !== undefined && this !== globalThis) throw new TypeError("Illegal invocation");
+      return answer(url, init);
+    });
   }
 
   private async answer(address: string, init: RequestInit): Promise<Response> {
