@@ -265,3 +265,27 @@ async fn a_token_set_that_does_not_open_is_counted_and_holds_up_nothing() {
     let error = "select refresh_error from oauth_tokens where refresh_error is not null";
     assert_eq!(api.text(error).await.as_deref(), Some("unreadable"));
 }
+
+#[tokio::test]
+async fn dg01_health_tells_since_when_a_refresh_fails_and_when_the_jobs_last_ended() {
+    let api = TestApi::start().await;
+    let before = api.get("/api/health").await.json();
+    assert_eq!(
+        (&before["oldest_failing_refresh"], &before["cron"]),
+        (&json!(null), &json!({}))
+    );
+    bulk::connections(&api.app, &api.provider, DUE, 2).await;
+    api.provider.update(|knobs| knobs.token_status = Some(500));
+    run(&api).await;
+
+    let after = api.get("/api/health").await.json();
+
+    for at in [&after["oldest_failing_refresh"], &after["cron"]["refresh"]] {
+        let at = at
+            .as_str()
+            .and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
+        let age = chrono::Utc::now() - at.expect("an instant").to_utc();
+        assert!((-5..60).contains(&age.num_seconds()), "{after}");
+    }
+    assert_eq!(after["connections"]["active"], 2);
+}

@@ -4,5 +4,6 @@ mod access;
 mod failures;
 mod prune;
 mod refresh;
+mod revoke;
 mod share;
 mod support;

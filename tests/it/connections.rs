@@ -269,7 +269,7 @@ async fn rv01_what_is_deleted_stays_deleted_when_the_provider_cannot_be_asked() 
 
     assert_eq!(
         gone,
-        json!({"revoked": false, "reason": "provider_unavailable", "deleted": true})
+        json!({"revoked": false, "reason": "queued", "deleted": true})
     );
     assert_eq!(count(&api, "oauth_tokens").await, "0");
 }

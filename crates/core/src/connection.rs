@@ -84,6 +84,8 @@ pub enum Column {
     PendingTokenData,
     /// The token set in use, in a backup.
     Backup,
+    /// The token set of a connection that is gone, whose provider is still to be told.
+    PendingRevocation,
 }
 
 impl RowKey {
@@ -93,6 +95,7 @@ impl RowKey {
             Column::TokenData => "oauth_tokens.token_data",
             Column::PendingTokenData => "oauth_tokens.pending_token_data",
             Column::Backup => "backup.token_data",
+            Column::PendingRevocation => "pending_revocations.token_data",
         };
         Place::new(
             purpose,

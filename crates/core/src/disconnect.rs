@@ -1,4 +1,5 @@
-//! Disconnecting: revoke at the provider where that ends nothing else, then forget.
+//! Disconnecting: revoke at the provider where that ends nothing else, then forget. A
+//! provider that cannot be told now is told later, by [`crate::revocations`].
 
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use crate::app::App;
 use crate::connection::Column;
 use crate::credentials::Credentials;
 use crate::oauth::revocation::{self, Outcome};
-use crate::store::StoreError;
-use crate::store::oauth_tokens::{self, Connection, Status, write};
+use crate::revocations;
+use crate::store::oauth_tokens::{self, Connection, Grantor, Status, write};
+use crate::store::{StoreError, pending_revocations};
 
 /// Longer than a revocation takes.
 const LEASE: f64 = 12.0;
@@ -20,26 +22,50 @@ const LEASE: f64 = 12.0;
 pub struct Disconnected {
     /// The provider confirmed that the grant is over.
     pub revoked: bool,
-    /// Why not, as a code.
+    /// Why not, as a code; `queued` where it is tried again.
     pub reason: Option<&'static str>,
 }
 
-/// Revokes, then deletes. Whatever the provider does, the ciphertext goes.
+/// How the attempt to revoke ended.
+enum Ended {
+    Revoked,
+    Not(&'static str),
+    /// The provider cannot be told now; seconds that it asked to wait.
+    Later(Box<Credentials>, Option<u64>),
+}
+
+/// Revokes, then deletes. Whatever the provider does, the connection goes with its
+/// ciphertext.
 pub async fn disconnect(app: &App, connection: &Connection) -> Result<Disconnected, StoreError> {
     hold(app, connection).await?;
-    let done = match revoke(app, connection).await? {
-        None => Disconnected {
-            revoked: true,
-            reason: None,
-        },
-        reason => Disconnected {
-            revoked: false,
-            reason,
-        },
+    let reason = match revoke(app, connection).await? {
+        Ended::Revoked => None,
+        Ended::Not(reason) => Some(reason),
+        Ended::Later(credentials, asked) => {
+            queue(app, connection, &credentials, asked).await?;
+            return Ok(Disconnected {
+                revoked: false,
+                reason: Some("queued"),
+            });
+        }
     };
-    let reason = done.reason.unwrap_or("revoked");
-    write::delete(&app.store, connection.key.id, done.revoked, reason).await?;
-    Ok(done)
+    let (id, revoked) = (connection.key.id, reason.is_none());
+    write::delete(&app.store, id, revoked, reason.unwrap_or("revoked")).await?;
+    Ok(Disconnected { revoked, reason })
+}
+
+async fn queue(
+    app: &App,
+    connection: &Connection,
+    credentials: &Credentials,
+    asked: Option<u64>,
+) -> Result<(), StoreError> {
+    let keys = &app.settings.keys;
+    let place = connection.key.place(Column::PendingRevocation);
+    let sealed = keys.seal(&credentials.to_plaintext(), &place, app.fill);
+    let key_id = keys.primary_id().to_string();
+    let wait = revocations::wait(app, 0, asked);
+    pending_revocations::queue(&app.store, connection.key.id, &sealed, &key_id, wait).await
 }
 
 /// Waits, not for ever, until no refresh runs beside it: a refresh token that is rotated
@@ -55,35 +81,40 @@ async fn hold(app: &App, connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// `None` when revoked, else why not.
-async fn revoke(app: &App, before: &Connection) -> Result<Option<&'static str>, StoreError> {
+async fn revoke(app: &App, before: &Connection) -> Result<Ended, StoreError> {
     // Read again: a refresh that just ended may have left another token set.
     let Some(connection) = oauth_tokens::find_by_id(&app.store, before.key.id).await? else {
-        return Ok(Some("already_gone"));
+        return Ok(Ended::Not("already_gone"));
     };
     if connection.status == Status::ReauthorizationRequired {
-        return Ok(Some("grant_already_dead"));
+        return Ok(Ended::Not("grant_already_dead"));
     }
     let Some(provider) = app.settings.providers.find(&connection.key.provider) else {
-        return Ok(Some("provider_not_configured"));
+        return Ok(Ended::Not("provider_not_configured"));
     };
     let Some(credentials) = credentials(app, &connection) else {
-        return Ok(Some("credentials_unreadable"));
+        return Ok(Ended::Not("credentials_unreadable"));
     };
     let Ok(definition) = provider.definition(&app.http).await else {
-        return Ok(Some("provider_unavailable"));
+        return Ok(Ended::Later(Box::new(credentials), None));
     };
     if definition.revocation.reach == RevocationReach::ClientProject {
-        let project = connection.client_id.split('-').next().unwrap_or_default();
-        if oauth_tokens::shares_grant(&app.store, &connection, project).await? {
-            return Ok(Some("shared_with_another_connection"));
+        let grantor = Grantor {
+            key: &connection.key,
+            subject: connection.subject.as_deref(),
+            client_id: &connection.client_id,
+        };
+        if oauth_tokens::shares_grant(&app.store, &grantor).await? {
+            return Ok(Ended::Not("shared_with_another_connection"));
         }
     }
-    let outcome = revocation::revoke(&app.http, definition, &provider.client, &credentials).await;
+    let client = &provider.client;
+    let outcome = revocation::revoke(&app.http, definition, client, &credentials, app.now()).await;
     Ok(match outcome {
-        Outcome::Revoked => None,
-        Outcome::Unsupported => Some("not_supported_by_provider"),
-        Outcome::Failed => Some("provider_unavailable"),
+        Outcome::Revoked => Ended::Revoked,
+        Outcome::Unsupported => Ended::Not("not_supported_by_provider"),
+        Outcome::Refused => Ended::Not("provider_refused"),
+        Outcome::Unavailable { retry_after } => Ended::Later(Box::new(credentials), retry_after),
     })
 }
 

@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod provider;
 pub mod refresh_ahead;
 pub mod return_to;
+pub mod revocations;
 pub mod rotate;
 pub mod scope;
 pub mod secret;

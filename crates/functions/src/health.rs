@@ -13,7 +13,7 @@ use grantkeep_core::App;
 use grantkeep_core::rotate;
 use grantkeep_core::service_key::Permission;
 use grantkeep_core::store::connection_events::outbox;
-use grantkeep_core::store::{disabled_webhooks, oauth_tokens};
+use grantkeep_core::store::{cron_runs, disabled_webhooks, oauth_tokens};
 
 use crate::caller::ServiceKey;
 use crate::json;
@@ -88,6 +88,13 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
             .collect::<Map<String, Value>>()
             .into();
         body["oldest_failing_refresh"] = json!(oldest.map(json::rfc3339));
+    }
+    if let Ok(runs) = cron_runs::list(&app.store).await {
+        let runs = runs.into_iter();
+        body["cron"] = runs
+            .map(|(job, ended_at)| (job, json::rfc3339(ended_at).into()))
+            .collect::<Map<String, Value>>()
+            .into();
     }
 }
 

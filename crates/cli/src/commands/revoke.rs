@@ -20,9 +20,10 @@ pub struct Revoke {
     confirmation: Confirmation,
 }
 
-/// The provider should have been told and was not.
-const FAILURES: [&str; 3] = [
-    "provider_unavailable",
+/// The provider should have been told and was not, or not yet.
+const FAILURES: [&str; 4] = [
+    "queued",
+    "provider_refused",
     "provider_not_configured",
     "credentials_unreadable",
 ];
@@ -39,6 +40,10 @@ pub async fn run(command: &Revoke, output: &Output) -> Result<Exit, Failure> {
     let done = disconnect::disconnect(&app, &connection).await?;
     let text = match done.reason {
         None => format!("Revoked and forgot {name}."),
+        Some("queued") => format!(
+            "Forgot {name}; the provider does not answer, and is told later: cron/refresh tries \
+             for a day, and an event says how it ended."
+        ),
         Some(reason) => format!("Forgot {name}; not revoked at the provider: {reason}."),
     };
     output.result(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
 use grantkeep_providers::{ClientAuthentication, Definition, RequestBody, RevocationMethod};
 use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::byte_serialize;
 
 use crate::credentials::Credentials;
-use crate::http::Http;
+use crate::http::{Http, HttpError};
 use crate::provider::Client;
 
 const TIMEOUT: Duration = Duration::from_secs(6);
@@ -23,8 +24,13 @@ pub enum Outcome {
     Revoked,
     /// The provider has no way to revoke.
     Unsupported,
-    /// The provider did not answer or refused.
-    Failed,
+    /// The provider refused, and would again.
+    Refused,
+    /// No answer, a passing fault, or our client is refused, which somebody can mend.
+    Unavailable {
+        /// Seconds that the provider asked to wait.
+        retry_after: Option<u64>,
+    },
 }
 
 /// Asks the provider to end the grant of these credentials.
@@ -33,27 +39,36 @@ pub async fn revoke(
     definition: &Definition,
     client: &Client,
     credentials: &Credentials,
+    now: DateTime<Utc>,
 ) -> Outcome {
     let Some(endpoint) = definition.revocation_endpoint.as_deref() else {
         return Outcome::Unsupported;
     };
     let Some(request) = request(endpoint, definition, client, credentials) else {
-        return Outcome::Failed;
+        return Outcome::Refused;
     };
-    match http.send(request, TIMEOUT).await {
-        Ok(answer) if answer.status < 300 => Outcome::Revoked,
-        // Already gone, or of a type that cannot be revoked: nothing is left to do.
-        Ok(answer) if answer.status == 400 && says_invalid_token(&answer.body) => Outcome::Revoked,
-        _ => Outcome::Failed,
+    let answer = match http.send(request, TIMEOUT).await {
+        Ok(answer) => answer,
+        Err(HttpError::Malformed | HttpError::PrivateAddress) => return Outcome::Refused,
+        Err(_) => return Outcome::Unavailable { retry_after: None },
+    };
+    match (answer.status, error_of(&answer.body).as_deref()) {
+        (200..300, _) => Outcome::Revoked,
+        // Already gone: nothing is left to do.
+        (400, Some("invalid_token")) => Outcome::Revoked,
+        (400, Some("unsupported_token_type")) => Outcome::Unsupported,
+        (401 | 403 | 408 | 429 | 500.., _) | (400, Some("invalid_client")) => {
+            Outcome::Unavailable {
+                retry_after: answer.retry_after(now),
+            }
+        }
+        _ => Outcome::Refused,
     }
 }
 
-fn says_invalid_token(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|answer| {
-        answer
-            .get("error")
-            .is_some_and(|error| error == "invalid_token")
-    })
+fn error_of(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    Some(answer.get("error")?.as_str()?.to_owned())
 }
 
 fn request(

@@ -14,6 +14,7 @@ pub mod gmail_watches;
 pub mod inspect;
 pub mod oauth_tokens;
 pub mod pending_authorizations;
+pub mod pending_revocations;
 pub mod prune;
 pub mod schema;
 pub mod sent_messages;

@@ -305,32 +305,35 @@ pub async fn list(
     Ok(rows.iter().map(Connection::read).collect())
 }
 
-/// Whether a revocation that ends every grant of the same project and account would
-/// end another live connection. `project` is the client id up to its first `-`.
-pub async fn shares_grant(
-    store: &Store,
-    connection: &Connection,
-    project: &str,
-) -> Result<bool, StoreError> {
+/// Who granted what is to be revoked, and to whom.
+pub struct Grantor<'a> {
+    /// The connection, which may be gone.
+    pub key: &'a RowKey,
+    /// The account's stable id.
+    pub subject: Option<&'a str>,
+    /// The client, whose project is the id up to its first `-`.
+    pub client_id: &'a str,
+}
+
+/// Whether a revocation that ends every grant of the same project and account would end
+/// another live connection. Not every connection knows the account's stable id, so the same
+/// name counts too.
+pub async fn shares_grant(store: &Store, grantor: &Grantor<'_>) -> Result<bool, StoreError> {
+    let project = grantor.client_id.split('-').next().unwrap_or_default();
     let pattern = format!("{}-%", project.replace(['%', '_', '\\'], ""));
     store
         .read(
             "select 1 from oauth_tokens
               where id <> $1 and status <> 'reauthorization_required'
                 and (client_id like $2 or client_id = $3)
-                and coalesce(subject, account) = $4
+                and (subject = $4 or account = $5)
               limit 1",
             &[
-                (&connection.key.id.0, Type::UUID),
+                (&grantor.key.id.0, Type::UUID),
                 (&pattern, Type::TEXT),
-                (&connection.client_id, Type::TEXT),
-                (
-                    &connection
-                        .subject
-                        .as_ref()
-                        .unwrap_or(&connection.key.account),
-                    Type::TEXT,
-                ),
+                (&grantor.client_id, Type::TEXT),
+                (&grantor.subject, Type::TEXT),
+                (&grantor.key.account, Type::TEXT),
             ],
         )
         .await

@@ -113,6 +113,7 @@ async fn end(app: &App, provider: &Provider, credentials: &Credentials) {
     if let Ok(definition) = provider.definition(&app.http).await
         && definition.revocation.reach == RevocationReach::Connection
     {
-        revocation::revoke(&app.http, definition, &provider.client, credentials).await;
+        let client = &provider.client;
+        revocation::revoke(&app.http, definition, client, credentials, app.now()).await;
     }
 }

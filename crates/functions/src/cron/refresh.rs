@@ -10,9 +10,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use grantkeep_core::App;
-use grantkeep_core::refresh_ahead;
 use grantkeep_core::store::{cron_runs, prune};
 use grantkeep_core::webhooks::{self, Deliveries};
+use grantkeep_core::{refresh_ahead, revocations};
 
 use crate::caller::Scheduler;
 use crate::json::json;
@@ -31,6 +31,8 @@ struct Done {
     failed: u64,
     reauthorization_required: u64,
     reauth_due: u64,
+    revoked: u64,
+    revoke_failed: u64,
     pruned: i64,
     /// Events that were due for the webhook endpoint.
     webhooks: Deliveries,
@@ -39,7 +41,11 @@ struct Done {
 
 pub(super) async fn run(State(app): State<App>, _: Scheduler) -> Result<Response, Problem> {
     let began = Instant::now();
-    let refreshes = refresh_ahead::run(&app, began + REFRESHES).await?;
+    let (refreshes, revocations) = tokio::join!(
+        refresh_ahead::run(&app, began + REFRESHES),
+        revocations::run(&app, began + REFRESHES),
+    );
+    let (refreshes, revocations) = (refreshes?, revocations?);
     let reauth_due = refresh_ahead::announce_ends(&app).await?;
     let pruned = prune::prune(&app.store).await?;
     // Last, so that what this run found out is told at once.
@@ -51,6 +57,8 @@ pub(super) async fn run(State(app): State<App>, _: Scheduler) -> Result<Response
         failed: refreshes.failed,
         reauthorization_required: refreshes.reauthorization_required,
         reauth_due,
+        revoked: revocations.revoked,
+        revoke_failed: revocations.given_up,
         pruned,
         webhooks,
         more: refreshes.more,

@@ -114,6 +114,7 @@ pub fn access(done: Disconnected) -> &'static str {
         (false, Some("grant_already_dead" | "already_gone")) => "over",
         (false, Some("shared_with_another_connection")) => "shared",
         (false, Some("not_supported_by_provider")) => "unsupported",
+        (false, Some("queued")) => "later",
         (false, _) => "failed",
     }
 }
@@ -141,6 +142,13 @@ fn disconnected(name: &str, access: Option<&str>) -> Notice {
             format!(
                 "The access at {name} was not ended, because it has no way to do so from \
                  here. {by_hand}"
+            ),
+        ),
+        Some("later") => (
+            Kind::Warning,
+            format!(
+                "{name} does not answer right now. That its access ends is tried again for a \
+                 day. To be sure, remove the application in your account’s settings there."
             ),
         ),
         Some("failed") => (

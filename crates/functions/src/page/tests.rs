@@ -119,8 +119,9 @@ fn only_what_the_provider_confirmed_is_called_ended() {
         done(false, Some("not_supported_by_provider")),
         "unsupported"
     );
+    assert_eq!(done(false, Some("queued")), "later");
     for reason in [
-        "provider_unavailable",
+        "provider_refused",
         "credentials_unreadable",
         "provider_not_configured",
         "a reason of tomorrow",
