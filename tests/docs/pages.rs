@@ -99,8 +99,9 @@ fn quoted_capitals(path: &str) -> BTreeSet<String> {
 }
 
 /// The files that look variables up.
-const READERS: [&str; 3] = [
+const READERS: [&str; 4] = [
     "crates/core/src/settings.rs",
+    "crates/core/src/settings/sessions.rs",
     "crates/functions/src/log.rs",
     "crates/runtime/src/host.rs",
 ];

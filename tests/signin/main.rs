@@ -1,5 +1,7 @@
 //! Signing in: by the provider's popup, and by sessions of another issuer.
 
+mod identity;
+mod issuer;
 mod page;
 mod popup;
 mod users;

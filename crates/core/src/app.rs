@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::http::Http;
-use crate::oauth::id_token::KeySets;
+use crate::oauth::key_sets::KeySets;
 use crate::settings::{Need, Problem, Settings, SettingsError};
 use crate::store::Store;
 use crate::unsaved::Unsaved;
@@ -25,7 +25,7 @@ pub struct Parts {
     pub store: Store,
     /// The way out.
     pub http: Http,
-    /// Providers' signing keys.
+    /// Signing keys of providers and of the sessions' issuer.
     pub key_sets: KeySets,
     /// Refreshed token sets that could not be saved yet.
     pub unsaved: Unsaved,

@@ -1,4 +1,7 @@
-//! Sessions: proof of who the browser's user is, as a JWT signed with HS256.
+//! Sessions: proof of who the browser's user is. A JWT, signed with our own key (HS256), or
+//! by the host application's identity provider ([`issuer`]).
+
+pub mod issuer;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -83,25 +86,44 @@ impl SessionKey {
             .ok()?
             .claims;
 
-        let time = |name: &str| claims.get(name).map(|value| value.as_i64());
-        let expires_at = DateTime::from_timestamp(time("exp")??, 0)?;
-        let not_yet = |name: &str| match time(name) {
-            Some(Some(at)) => at > now.timestamp() + SKEW,
-            Some(None) => true,
-            None => false,
-        };
-        let over = expires_at.timestamp() <= now.timestamp() - SKEW;
-        if over || expires_at > now + MAX_LIFE || not_yet("nbf") || not_yet("iat") {
-            return None;
-        }
-        let text = |name: &str| {
-            claims
-                .get(name)
-                .map(|value| value.as_str().unwrap_or_default())
-        };
-        let owner = Owner::new(text("workspace"), text("sub")).ok()?;
-        Some(Session { owner, expires_at })
+        session_of(&claims, claims.get("workspace"), now)
     }
+}
+
+/// What a token says that is signed as it should be: times (RFC 8725), owner. A workspace
+/// that it does not name is `default`; one that is no text is none.
+fn session_of(
+    claims: &Map<String, Value>,
+    workspace: Option<&Value>,
+    now: DateTime<Utc>,
+) -> Option<Session> {
+    // RFC 7519 section 2: seconds, with a fraction where the issuer likes one.
+    let time = |name: &str| {
+        claims
+            .get(name)
+            .map(|value| value.as_f64().map(|t| t as i64))
+    };
+    let expires_at = DateTime::from_timestamp(time("exp")??, 0)?;
+    let not_yet = |name: &str| match time(name) {
+        Some(Some(at)) => at > now.timestamp() + SKEW,
+        Some(None) => true,
+        None => false,
+    };
+    let over = expires_at.timestamp() <= now.timestamp() - SKEW;
+    let old = matches!(time("iat"), Some(Some(at)) if at < (now - MAX_LIFE).timestamp());
+    if over || old || expires_at > now + MAX_LIFE || not_yet("nbf") || not_yet("iat") {
+        return None;
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let workspace = workspace.map(text);
+    let actor = claims.get("sub").map(text)?;
+    let owner = Owner::new(workspace.as_deref(), Some(&actor)).ok()?;
+    Some(Session { owner, expires_at })
+}
+
+/// Whether a token claims to be signed with our own key.
+pub fn is_ours(token: &SessionToken) -> bool {
+    jsonwebtoken::decode_header(token.expose()).is_ok_and(|header| header.alg == Algorithm::HS256)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Environment variables, and nothing else, become [`Settings`]; every missing or
 //! malformed one is named at once.
 
+mod sessions;
+
 use std::fmt::Write as _;
 
 use crate::cipher::KeyRing;
@@ -9,14 +11,17 @@ use crate::return_to::{AllowedOrigins, PublicUrl};
 use crate::secret::CronSecret;
 use crate::service_key::ServiceKeys;
 use crate::session::SessionKey;
+use crate::session::issuer::SessionIssuer;
 use crate::store::{DatabaseUrl, DatabaseUrlError};
 use crate::webhooks::{self, Endpoint};
 
 /// What a function cannot work without, besides what all need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
-    /// `SESSION_SECRET`.
+    /// `SESSION_SECRET`, or `SESSION_JWKS_URL` with what belongs to it.
     Sessions,
+    /// `SESSION_SECRET`, to sign with.
+    SessionSecret,
     /// `SERVICE_KEYS`.
     ServiceKeys,
     /// `CRON_SECRET`.
@@ -33,8 +38,11 @@ pub struct Settings {
     pub public_url: PublicUrl,
     /// `RETURN_TO_ORIGINS` and `PUBLIC_URL`.
     pub origins: AllowedOrigins,
-    /// `SESSION_SECRET`; without it nobody has a session.
+    /// `SESSION_SECRET`; without it no session of ours is signed or believed.
     pub sessions: Option<SessionKey>,
+    /// `SESSION_JWKS_URL`, `SESSION_ISSUER`, `SESSION_AUDIENCE`, `SESSION_WORKSPACE_CLAIM`:
+    /// who else signs sessions.
+    pub session_issuer: Option<SessionIssuer>,
     /// `SERVICE_KEYS`; without them nobody has one.
     pub service_keys: ServiceKeys,
     /// `CRON_SECRET`; without it nobody runs a job.
@@ -138,7 +146,10 @@ impl Settings {
             let others = env.get("RETURN_TO_ORIGINS").unwrap_or_default();
             env.checked("RETURN_TO_ORIGINS", AllowedOrigins::parse(own, &others))
         });
-        let sessions = sessions(&mut env, needs.contains(&Need::Sessions));
+        let needs_key = needs.contains(&Need::SessionSecret)
+            || needs.contains(&Need::Sessions) && !sessions::names_issuer(&env);
+        let key = sessions::key(&mut env, needs_key);
+        let session_issuer = sessions::issuer(&mut env);
         let service_keys = service_keys(&mut env, needs.contains(&Need::ServiceKeys));
         let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
         let providers = providers(&mut env);
@@ -154,7 +165,8 @@ impl Settings {
                     keys,
                     public_url,
                     origins,
-                    sessions,
+                    sessions: key,
+                    session_issuer,
                     service_keys,
                     cron_secret,
                     providers,
@@ -184,7 +196,7 @@ impl Settings {
     pub fn read_sessions(
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<SessionKey, SettingsError> {
-        read_part(lookup, |env| sessions(env, true))
+        read_part(lookup, |env| sessions::key(env, true))
     }
 }
 
@@ -240,24 +252,6 @@ fn providers(env: &mut Environment<'_>) -> Option<Registry> {
             }
         })
         .ok()
-}
-
-fn sessions(env: &mut Environment<'_>, needed: bool) -> Option<SessionKey> {
-    const VARIABLE: &str = "SESSION_SECRET";
-    let what = "it is the key that signs sessions; make one with `openssl rand -base64 32`";
-    let secret = if needed {
-        env.required(VARIABLE, what)
-    } else {
-        env.get(VARIABLE)
-    }?;
-    let key = SessionKey::new(&secret);
-    if key.is_none() {
-        env.fail(
-            VARIABLE,
-            "must have at least 32 bytes; make one with `openssl rand -base64 32`",
-        );
-    }
-    key
 }
 
 fn service_keys(env: &mut Environment<'_>, needed: bool) -> ServiceKeys {
@@ -330,7 +324,7 @@ fn webhook(env: &mut Environment<'_>) -> Option<Endpoint> {
 mod tests {
     use super::*;
 
-    const COMPLETE: &[(&str, &str)] = &[
+    pub(super) const COMPLETE: &[(&str, &str)] = &[
         ("DATABASE_URL", "postgres://u@127.0.0.1/d"),
         (
             "OAUTH_ENCRYPTION_KEY",
@@ -349,7 +343,7 @@ mod tests {
         })
     }
 
-    fn failing(needs: &[Need], variables: &[(&str, &str)]) -> Vec<String> {
+    pub(super) fn failing(needs: &[Need], variables: &[(&str, &str)]) -> Vec<String> {
         match read(needs, variables) {
             Ok(_) => Vec::new(),
             Err(SettingsError(problems)) => problems.into_iter().map(|p| p.variable).collect(),
@@ -394,6 +388,7 @@ mod tests {
             "OAUTH_ENCRYPTION_KEY",
             "PUBLIC_URL",
             "SESSION_SECRET",
+            "SESSION_JWKS_URL",
             "SERVICE_KEYS",
             "OAUTH_PROVIDERS",
             "RETURN_TO_ORIGINS",

@@ -61,7 +61,7 @@ async fn authorize(
     match begin(&app, &provider, &headers, &query).await {
         Ok(response) => response,
         Err(problem) => {
-            page::or_problem(&app, &headers, problem, page::to_connect(&app, &provider))
+            page::or_problem(&app, &headers, problem, page::to_connect(&app, &provider)).await
         }
     }
 }
@@ -78,7 +78,7 @@ async fn begin(
     }
     let begin = match query.one("link")? {
         Some(token) => by_link(app, &provider.name, token)?,
-        None => by_session(app, headers, query)?,
+        None => by_session(app, headers, query).await?,
     };
     let begun = connect::begin(app, provider, begin).await?;
     let location = HeaderValue::from_str(begun.location.as_str())
@@ -116,10 +116,10 @@ fn by_link(app: &App, provider: &str, token: &str) -> Result<Begin, Problem> {
     })
 }
 
-fn by_session(app: &App, headers: &HeaderMap, query: &Query) -> Result<Begin, Problem> {
-    let by_cookie = browser_session(app, headers);
+async fn by_session(app: &App, headers: &HeaderMap, query: &Query) -> Result<Begin, Problem> {
+    let by_cookie = browser_session(app, headers).await?;
     let session = match query.one("session")? {
-        Some(token) => session(app, token),
+        Some(token) => session(app, token).await?,
         None => by_cookie.clone(),
     }
     .ok_or_else(|| {

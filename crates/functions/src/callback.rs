@@ -62,7 +62,9 @@ async fn by_form(
 async fn answer(app: &App, provider: &str, headers: &HeaderMap, query: Query) -> Response {
     match complete(app, provider, headers, query).await {
         Ok(response) => response,
-        Err(problem) => page::or_problem(app, headers, problem, page::to_connect(app, provider)),
+        Err(problem) => {
+            page::or_problem(app, headers, problem, page::to_connect(app, provider)).await
+        }
     }
 }
 
@@ -101,7 +103,8 @@ async fn complete(
             Err(CompleteError { arrival, failure }) => {
                 let problem = Problem::from(failure);
                 let mut response =
-                    page::or_problem(app, headers, problem, page::to_connect(app, &provider.name));
+                    page::or_problem(app, headers, problem, page::to_connect(app, &provider.name))
+                        .await;
                 if let Some(arrival) = arrival {
                     clear(app, &arrival, &mut response)?;
                 }

@@ -10,7 +10,7 @@ use grantkeep_core::App;
 use grantkeep_core::connection::Owner;
 use grantkeep_core::secret::{CronSecret, SessionToken};
 use grantkeep_core::service_key::{Permission, ServiceKey as Key};
-use grantkeep_core::session::Session;
+use grantkeep_core::session::{Session, is_ours};
 
 use crate::extract::{Query, cookie};
 use crate::problem::{Code, Problem};
@@ -124,8 +124,9 @@ impl FromRequestParts<Instance> for Caller {
         let by_cookie = cookie(&parts.headers, session_cookie(app));
         let Some(bearer) = bearer(parts)? else {
             let token = by_cookie.ok_or_else(|| Problem::unauthorized(Self::NEEDED))?;
-            let session =
-                session(app, token).ok_or_else(|| wrong(state, &parts.headers, Self::NEEDED))?;
+            let session = session(app, token)
+                .await?
+                .ok_or_else(|| wrong(state, &parts.headers, Self::NEEDED))?;
             require_same_origin(app, &parts.method, &parts.headers)?;
             return Ok(Self::Session(session));
         };
@@ -139,6 +140,7 @@ impl FromRequestParts<Instance> for Caller {
             return Ok(Self::Key(ServiceKey(key.clone())));
         }
         session(app, bearer)
+            .await?
             .map(Self::Session)
             .ok_or_else(|| wrong(state, &parts.headers, Self::NEEDED))
     }
@@ -152,17 +154,32 @@ fn wrong(instance: &Instance, headers: &HeaderMap, detail: &str) -> Problem {
     }
 }
 
-/// A live session of ours.
-pub fn session(app: &App, token: &str) -> Option<Session> {
-    app.settings
-        .sessions
-        .as_ref()?
-        .verify(&SessionToken::new(token), app.now())
+/// A live session: one that we signed, or that the issuer of `SESSION_JWKS_URL` did. Only
+/// for one of theirs is anything fetched; the problem says that this cannot be done now.
+pub async fn session(app: &App, token: &str) -> Result<Option<Session>, Problem> {
+    let token = SessionToken::new(token);
+    let settings = &app.settings;
+    if is_ours(&token) {
+        let key = settings.sessions.as_ref();
+        return Ok(key.and_then(|key| key.verify(&token, app.now())));
+    }
+    let Some(issuer) = &settings.session_issuer else {
+        return Ok(None);
+    };
+    let session = issuer.verify(&app.http, &app.key_sets, &token, app.now());
+    session.await.map_err(|error| {
+        tracing::error!(event = "session_keys", %error);
+        let detail = format!("SESSION_JWKS_URL {error}, so no session can be checked; try again");
+        Problem::new(Code::ProviderUnavailable, detail).retry_after(5)
+    })
 }
 
 /// The session of the browser, from its cookie.
-pub fn browser_session(app: &App, headers: &HeaderMap) -> Option<Session> {
-    session(app, cookie(headers, session_cookie(app))?)
+pub async fn browser_session(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Problem> {
+    match cookie(headers, session_cookie(app)) {
+        Some(token) => session(app, token).await,
+        None => Ok(None),
+    }
 }
 
 /// Refuses a change that a page of somebody else could have caused: with a cookie, the

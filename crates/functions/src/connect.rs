@@ -56,15 +56,15 @@ fn routes() -> Router<Instance> {
 async fn show(State(app): State<App>, headers: HeaderMap, query: Query) -> Response {
     match render(&app, &headers, &query).await {
         Ok(response) => response,
-        Err(problem) => page::or_problem(&app, &headers, problem, Wanted::Look),
+        Err(problem) => page::or_problem(&app, &headers, problem, Wanted::Look).await,
     }
 }
 
 async fn render(app: &App, headers: &HeaderMap, query: &Query) -> Result<Response, Problem> {
     if let Some(token) = query.one("session")? {
-        return sign_in(app, headers, token);
+        return sign_in(app, headers, token).await;
     }
-    let Some(session) = browser_session(app, headers) else {
+    let Some(session) = browser_session(app, headers).await? else {
         // Who came by a connect link has no session here, and still learns how it ended.
         return match notice(app, query, &[])? {
             Some(notice) => Ok(page::connect(None, Some(notice), &[])),
@@ -89,10 +89,12 @@ async fn render(app: &App, headers: &HeaderMap, query: &Query) -> Result<Respons
 
 /// Keeps the session in a cookie and takes it out of the address bar. A browser that is
 /// signed in as somebody else stays so.
-fn sign_in(app: &App, headers: &HeaderMap, token: &str) -> Result<Response, Problem> {
+async fn sign_in(app: &App, headers: &HeaderMap, token: &str) -> Result<Response, Problem> {
     let session: Session = session(app, token)
+        .await?
         .ok_or_else(|| Problem::unauthorized("the session is not valid or has ended"))?;
-    if browser_session(app, headers).is_some_and(|own| own.owner != session.owner) {
+    let own = browser_session(app, headers).await?;
+    if own.is_some_and(|own| own.owner != session.owner) {
         return Err(Problem::new(
             Code::Forbidden,
             "this browser is signed in as somebody else: sign out there first",
@@ -112,7 +114,10 @@ async fn act(State(app): State<App>, headers: HeaderMap, Form(form): Form) -> Re
         true => sign_out(&app, &headers),
         false => forget(&app, &headers, &form).await,
     };
-    done.unwrap_or_else(|problem| page::or_problem(&app, &headers, problem, Wanted::Change))
+    match done {
+        Ok(response) => response,
+        Err(problem) => page::or_problem(&app, &headers, problem, Wanted::Change).await,
+    }
 }
 
 /// The page's Sign out button: this browser forgets whose session it had.
@@ -130,6 +135,7 @@ fn sign_out(app: &App, headers: &HeaderMap) -> Result<Response, Problem> {
 /// The page's Disconnect button.
 async fn forget(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response, Problem> {
     let session = browser_session(app, headers)
+        .await?
         .ok_or_else(|| Problem::unauthorized("a session is needed: sign in to the application"))?;
     require_same_origin(app, &Method::POST, headers)?;
     let id = form

@@ -41,12 +41,21 @@ pub fn flow_gone(app: &App, flow: Uuid) -> Result<HeaderValue, Problem> {
     build(app, &flow_name(app, flow), "", "Lax", 0)
 }
 
+/// Browsers drop larger cookies without a word; the name and attributes count too.
+const LONGEST_SESSION: usize = 3800;
+
 /// Keeps a session until it ends.
 pub fn session(
     app: &App,
     token: &SessionToken,
     expires_at: DateTime<Utc>,
 ) -> Result<HeaderValue, Problem> {
+    if token.expose().len() > LONGEST_SESSION {
+        return Err(Problem::invalid(
+            "session",
+            "is longer than a cookie can be: leave claims out of it",
+        ));
+    }
     let seconds = (expires_at - app.now()).num_seconds().max(0);
     build(app, session_cookie(app), token.expose(), "Lax", seconds)
 }

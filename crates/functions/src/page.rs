@@ -50,7 +50,7 @@ pub fn connect(owner: Option<&Owner>, notice: Option<Notice>, cards: &[Card]) ->
 }
 
 /// An error page for browsers, the problem itself for everybody else.
-pub fn or_problem(
+pub async fn or_problem(
     app: &App,
     headers: &HeaderMap,
     problem: Problem,
@@ -59,7 +59,7 @@ pub fn or_problem(
     if !wants_html(headers) {
         return problem.into_response();
     }
-    let session = browser_session(app, headers);
+    let session = browser_session(app, headers).await.unwrap_or_default();
     let in_the_way = problem.code == Code::Forbidden && !matches!(wanted, Wanted::Change);
     let page = ErrorPage {
         words: words(problem.code, wanted),

@@ -38,7 +38,7 @@ const LIFE: TimeDelta = TimeDelta::days(7);
 pub static FUNCTION: Function = Function {
     name: "auth-google",
     routes: &[(PATH, &["DELETE", "POST"])],
-    needs: &[Need::Sessions],
+    needs: &[Need::SessionSecret],
     router: routes,
 };
 

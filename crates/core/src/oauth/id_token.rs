@@ -1,27 +1,22 @@
 //! id_tokens (OpenID Connect Core section 3.1.3.7): who the account is.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-use std::time::Duration;
-
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use grantkeep_providers::Definition;
-use jsonwebtoken::jwk::{Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation};
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use crate::http::{Http, HttpError};
+use crate::oauth::key_sets::{KeySets, SignatureError};
 use crate::secret::{AccessToken, IdToken, Nonce};
 
 /// Clocks may differ by this much, in seconds.
 const SKEW: i64 = 60;
-/// A key set is not fetched again sooner than this because of an unknown key id.
-const REFETCH_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Both hash with SHA-256, as `at_hash` is read.
+const ALGORITHMS: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
 
 /// Why an id_token is not believed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -40,9 +35,15 @@ pub enum IdTokenError {
     Keys(HttpError),
 }
 
-/// Signing keys that were fetched, by address; one per instance.
-#[derive(Default)]
-pub struct KeySets(Mutex<HashMap<String, (DateTime<Utc>, JwkSet)>>);
+impl From<SignatureError> for IdTokenError {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Malformed => Self::Malformed,
+            SignatureError::Signature => Self::Signature,
+            SignatureError::Keys(error) => Self::Keys(error),
+        }
+    }
+}
 
 /// What an id_token has to agree with.
 pub struct Expected<'a> {
@@ -68,7 +69,10 @@ pub async fn verify(
 ) -> Result<Map<String, Value>, IdTokenError> {
     let claims = match &definition.jwks_uri {
         Some(uri) => {
-            let claims = signed_claims(http, keys, uri, token, expected.now).await?;
+            let token = token.expose();
+            let claims = keys
+                .claims(http, uri, token, &ALGORITHMS, expected.now)
+                .await?;
             check_token_hash(&claims, expected.access_token)?;
             claims
         }
@@ -90,101 +94,6 @@ fn unchecked(token: &IdToken) -> Result<Map<String, Value>, IdTokenError> {
     jsonwebtoken::dangerous::insecure_decode::<Map<String, Value>>(token.expose())
         .map(|token| token.claims)
         .map_err(|_| IdTokenError::Malformed)
-}
-
-async fn signed_claims(
-    http: &Http,
-    keys: &KeySets,
-    uri: &str,
-    token: &IdToken,
-    now: DateTime<Utc>,
-) -> Result<Map<String, Value>, IdTokenError> {
-    let header =
-        jsonwebtoken::decode_header(token.expose()).map_err(|_| IdTokenError::Malformed)?;
-    // A token must not bring its own key (RFC 8725 section 3.10), nor demand what we do not know.
-    let brings_key = header.jwk.is_some() || header.jku.is_some() || header.x5u.is_some();
-    let allowed = matches!(header.alg, Algorithm::RS256 | Algorithm::ES256);
-    if brings_key || header.crit.is_some() || !allowed {
-        return Err(IdTokenError::Malformed);
-    }
-    let jwk = keys.find(http, uri, header.kid.as_deref(), now).await?;
-    let key = DecodingKey::from_jwk(&jwk).map_err(|_| IdTokenError::Signature)?;
-    let family = match header.alg {
-        Algorithm::ES256 => AlgorithmFamily::Ec,
-        _ => AlgorithmFamily::Rsa,
-    };
-    if key.family() != family {
-        return Err(IdTokenError::Signature);
-    }
-    // The claims are checked below, against the application's clock.
-    let mut validation = Validation::new(header.alg);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    jsonwebtoken::decode(token.expose(), &key, &validation)
-        .map(|token| token.claims)
-        .map_err(|_| IdTokenError::Signature)
-}
-
-impl KeySets {
-    async fn find(
-        &self,
-        http: &Http,
-        uri: &str,
-        kid: Option<&str>,
-        now: DateTime<Utc>,
-    ) -> Result<Jwk, IdTokenError> {
-        if let Some((fetched, set)) = self.cached(uri) {
-            if let Some(key) = select(&set, kid) {
-                return Ok(key);
-            }
-            if now - fetched < REFETCH_AFTER {
-                return Err(IdTokenError::Signature);
-            }
-        }
-        let set = fetch(http, uri).await?;
-        let key = select(&set, kid).ok_or(IdTokenError::Signature);
-        if let Ok(mut sets) = self.0.lock() {
-            sets.insert(uri.to_owned(), (now, set));
-        }
-        key
-    }
-
-    fn cached(&self, uri: &str) -> Option<(DateTime<Utc>, JwkSet)> {
-        self.0.lock().ok()?.get(uri).cloned()
-    }
-}
-
-/// By key id; a token without one is accepted only where there is no choice.
-fn select(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
-    match (kid, set.keys.as_slice()) {
-        (Some(kid), _) => set.find(kid).cloned(),
-        (None, [only]) => Some(only.clone()),
-        (None, _) => None,
-    }
-}
-
-async fn fetch(http: &Http, uri: &str) -> Result<JwkSet, IdTokenError> {
-    let request = http::Request::get(uri)
-        .body(Vec::new())
-        .map_err(|_| IdTokenError::Keys(HttpError::Malformed))?;
-    let answer = http
-        .send(request, TIMEOUT)
-        .await
-        .map_err(IdTokenError::Keys)?;
-    // A set may hold keys of kinds we do not know: those are left out, not fatal.
-    let body: Value = serde_json::from_slice(&answer.body)
-        .map_err(|_| IdTokenError::Keys(HttpError::Interrupted))?;
-    let keys = body
-        .get("keys")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let keys = keys
-        .into_iter()
-        .filter_map(|key| serde_json::from_value(key).ok())
-        .collect();
-    Ok(JwkSet { keys })
 }
 
 fn check(

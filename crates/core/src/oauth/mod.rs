@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod discovery;
 pub mod id_token;
+pub mod key_sets;
 mod normalise;
 pub mod revocation;
 pub mod token;
