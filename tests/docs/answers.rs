@@ -144,8 +144,23 @@ async fn successes_are_as_documented() {
     ok("POST /api/gmail/send", &sent);
     let run = api.get_as(CRON_SECRET, "/api/cron/refresh").await;
     ok("GET /api/cron/refresh", &run);
+    let ask = json!({"provider": "gmail", "sender": "alice@example.test"});
+    for status in [201, 200] {
+        let watch = api.send_json("POST", "/api/gmail/watches", &ask).await;
+        ok("POST /api/gmail/watches", &watch);
+        assert_eq!(watch.status, status, "{}", watch.text);
+    }
     let run = api.get_as(CRON_SECRET, "/api/cron/poll").await;
     ok("GET /api/cron/poll", &run);
+    let watches = api.get("/api/gmail/watches").await;
+    ok("GET /api/gmail/watches", &watches);
+    let messages = api.get("/api/gmail/messages?limit=1").await;
+    ok("GET /api/gmail/messages", &messages);
+    assert!(messages.json()["messages"][0]["subject"].is_string());
+    let watches = watches.json();
+    let watch_id = watches["watches"][0]["id"].as_str().unwrap_or_default();
+    let gone = format!("/api/gmail/watches?id={watch_id}");
+    ok("DELETE /api/gmail/watches", &api.delete(&gone).await);
 
     let form = [("disconnect", id(&token))];
     let form: Vec<(&str, &str)> = form.iter().map(|(n, v)| (*n, v.as_str())).collect();

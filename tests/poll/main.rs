@@ -3,5 +3,7 @@
 mod failures;
 mod first_look;
 mod later;
+mod messages;
 mod shared;
 mod support;
+mod watches;

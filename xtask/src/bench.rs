@@ -7,6 +7,7 @@ mod figures;
 mod function;
 mod load;
 mod pgbench;
+mod poll;
 mod proxy;
 mod report;
 mod size;
@@ -21,6 +22,9 @@ use report::Report;
 /// What can be measured alone.
 pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
 
+/// What is measured alone only.
+pub const LARGE: [&str; 1] = ["poll"];
+
 /// Why nothing was measured, for people.
 type Error = Box<dyn std::error::Error>;
 
@@ -32,6 +36,21 @@ pub fn run(part: &str) -> ExitCode {
             print!("{report}");
             ExitCode::SUCCESS
         }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one that stands alone: what works on many connections, and takes minutes.
+pub fn run_large(part: &str) -> ExitCode {
+    let done = match part {
+        "poll" => poll::run(),
+        other => Err(format!("nothing is called {other}").into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -14,6 +14,12 @@ Starts its own Postgres; builds what it measures. GRANTKEEP_BENCH_ROUNDS (defaul
 says how often each pair is measured, GRANTKEEP_BENCH_TOKEN names another build of the
 token function to measure.
 
+       cargo xtask bench poll
+
+Measures the mail worker on 10,000 mailboxes (or GRANTKEEP_BENCH_MAILBOXES) of a demo
+provider that takes 50 ms for each request: alone, four at once, and killed in the middle.
+GRANTKEEP_BENCH_CRON names another build of the cron function.
+
        cargo xtask verify HOST
 
 Builds with the host's own tools what is deployed to it, looks at what they built, and
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
         }
         ["bench"] => bench::run("all"),
         ["bench", part] if bench::PARTS.contains(part) => bench::run(part),
+        ["bench", part] if bench::LARGE.contains(part) => bench::run_large(part),
         ["verify", host] if verify::HOSTS.contains(host) => verify::run(host),
         _ => {
             eprint!("{HELP}");

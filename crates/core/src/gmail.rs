@@ -15,9 +15,5 @@ pub mod watches;
 
 pub use api::Api;
 
-/// What a token has to be good for to search a mailbox: one of these.
-/// `gmail.metadata` shows headers and may not search, so it is none of them.
-pub const SEARCH: &str = "https://www.googleapis.com/auth/gmail.readonly\
-    |https://www.googleapis.com/auth/gmail.modify|https://mail.google.com/";
-/// Granted beside the others, it takes the right to search away.
+/// Shows headers and may not search. Granted beside scopes that may, it takes that right away.
 pub const METADATA: &str = "https://www.googleapis.com/auth/gmail.metadata";

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 
 use grantkeep_core::App;
-use grantkeep_core::connection::Owner;
+use grantkeep_core::connection::{DEFAULT, Owner};
 use grantkeep_core::secret::{CronSecret, SessionToken};
 use grantkeep_core::service_key::{Permission, ServiceKey as Key};
 use grantkeep_core::session::{Session, is_ours};
@@ -244,5 +244,34 @@ pub fn owner_of(
     match caller {
         Caller::Session(session) => Ok(session.owner.clone()),
         Caller::Key(_) => Ok(Owner::new(workspace, actor)?),
+    }
+}
+
+/// Whose rows a listing shows.
+pub struct Reach {
+    /// The tenant.
+    pub workspace: String,
+    /// The user within it; absent: all of them.
+    pub actor: Option<String>,
+}
+
+impl Reach {
+    /// A session lists its own; a service key that may read, those of the workspace that the
+    /// query names, and of one actor where it names one.
+    pub fn of(caller: &Caller, query: &Query) -> Result<Self, Problem> {
+        match caller {
+            Caller::Session(session) => Ok(Self {
+                workspace: session.owner.workspace.clone(),
+                actor: Some(session.owner.actor.clone()),
+            }),
+            Caller::Key(key) => {
+                let workspace = query
+                    .name("workspace")?
+                    .unwrap_or_else(|| DEFAULT.to_owned());
+                key.require(Permission::Read, &workspace)?;
+                let actor = query.name("actor")?;
+                Ok(Self { workspace, actor })
+            }
+        }
     }
 }

@@ -113,7 +113,7 @@ async fn confirm(
 
 /// A connection that this caller may know of; what belongs to others looks like what
 /// is not there.
-async fn find(
+pub(crate) async fn find(
     app: &App,
     caller: &Caller,
     permission: Permission,

@@ -5,8 +5,10 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use grantkeep_core::connection::name;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::problem::{Code, Problem};
 
@@ -37,6 +39,18 @@ impl Query {
             Some(_) => Err(Problem::invalid(name, "is given more than once")),
             None => Ok(first.filter(|value| !value.is_empty())),
         }
+    }
+
+    /// A name, checked; absent where it is not given.
+    pub fn name(&self, field: &'static str) -> Result<Option<String>, Problem> {
+        let value = self.one(field)?.map(|value| name(field, value));
+        Ok(value.transpose()?)
+    }
+
+    /// An id, checked; absent where it is not given.
+    pub fn id(&self, field: &str) -> Result<Option<Uuid>, Problem> {
+        let value = self.one(field)?.map(Uuid::try_parse).transpose();
+        value.map_err(|_| Problem::invalid(field, "must be an id (a UUID)"))
     }
 
     /// Whether a parameter is there at all.

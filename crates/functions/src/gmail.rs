@@ -1,15 +1,19 @@
 //! `/api/gmail/…`: what people connect a mailbox for, one resource for each file of `gmail/`.
 
+mod messages;
 mod problem;
 mod send;
+mod watches;
 
 use axum::Router;
-use axum::routing::post;
+use axum::middleware;
+use axum::routing::{get, post};
 
 use grantkeep_core::App;
 use grantkeep_core::gmail::Api;
 use grantkeep_core::settings::Need;
 
+use crate::cors;
 use crate::problem::Problem;
 use crate::provider_path;
 use crate::service::{Function, Instance};
@@ -17,7 +21,11 @@ use crate::service::{Function, Instance};
 /// This function.
 pub static FUNCTION: Function = Function {
     name: "gmail",
-    routes: &[("/api/gmail/send", &["POST"])],
+    routes: &[
+        ("/api/gmail/send", &["POST"]),
+        ("/api/gmail/watches", &["GET", "POST", "DELETE"]),
+        ("/api/gmail/messages", &["GET"]),
+    ],
     needs: &[Need::ServiceKeys],
     router: routes,
 };
@@ -28,7 +36,17 @@ pub fn start() -> Router {
 }
 
 fn routes() -> Router<Instance> {
-    Router::new().route("/api/gmail/send", post(send::send))
+    let watches = get(watches::list)
+        .post(watches::create)
+        .delete(watches::delete);
+    Router::new()
+        .route("/api/gmail/watches", watches.options(cors::preflight))
+        .route(
+            "/api/gmail/messages",
+            get(messages::list).options(cors::preflight),
+        )
+        .route_layer(middleware::map_response(cors::for_pages))
+        .route("/api/gmail/send", post(send::send))
 }
 
 /// The mail API of a configured provider.

@@ -15,6 +15,7 @@ pub mod cron;
 pub mod gmail;
 pub mod health;
 pub mod log;
+pub mod paging;
 pub mod problem;
 pub mod proxy;
 pub mod routes;

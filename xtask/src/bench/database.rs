@@ -98,6 +98,7 @@ impl Database {
     }
 }
 
-fn fill(bytes: &mut [u8]) {
+/// Fills with randomness.
+pub fn fill(bytes: &mut [u8]) {
     rand::fill(bytes).expect("the operating system provides randomness");
 }

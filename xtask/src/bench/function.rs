@@ -37,7 +37,8 @@ impl Builds {
     }
 }
 
-fn build(target: &[&str]) -> Result<PathBuf, Error> {
+/// Builds one with the profile that is deployed; where it is.
+pub fn build(target: &[&str]) -> Result<PathBuf, Error> {
     note(&format!("cargo build --release {}", target.join(" ")));
     let output = Command::new(env!("CARGO"))
         .args(["build", "--release", "--quiet", "--message-format=json"])

@@ -7,13 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::header;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use url::Url;
 
-use super::SEARCH;
-use crate::api;
+use super::Api;
+use crate::api::send;
 use crate::app::App;
 use crate::http::{Answer, HttpError};
 use crate::scope::Mode;
@@ -57,7 +55,7 @@ pub enum MailError {
     /// Not the JSON that was expected.
     #[error("the API's answer is not what it documents")]
     Unreadable,
-    /// The connection's provider is not in the settings any more.
+    /// The connection's provider is not in the settings any more, or not as one with mail.
     #[error("the provider is not configured")]
     NotConfigured,
 }
@@ -67,7 +65,6 @@ pub struct Mailbox {
     app: App,
     provider: String,
     wanted: Wanted,
-    base: Url,
     token: Mutex<AccessToken>,
     requests: AtomicU32,
 }
@@ -109,29 +106,20 @@ pub struct Found {
 impl Mailbox {
     /// Of a connection that was read a moment ago; refreshes its token if it has to.
     pub async fn open(app: &App, connection: &Connection) -> Result<Self, MailError> {
-        let name = &connection.key.provider;
-        let provider = app.settings.providers.find(name);
-        let provider = provider.ok_or(MailError::NotConfigured)?;
+        let api = api(app, &connection.key.provider)?;
         let wanted = Wanted {
             owner: connection.key.owner.clone(),
             account: Some(connection.key.account.clone()),
-            scopes: [SEARCH].into_iter().collect(),
+            scopes: api.read_scope(),
             mode: Mode::Effective,
             min_ttl: None,
             rejected: None,
         };
-        let base = provider
-            .configured()
-            .api_base
-            .as_deref()
-            .and_then(|base| Url::parse(base).ok())
-            .ok_or(MailError::Http(HttpError::Malformed))?;
-        let usable = tokens::usable_of(app, provider, &wanted, connection.clone()).await?;
+        let usable = tokens::usable_of(app, api.provider, &wanted, connection.clone()).await?;
         Ok(Self {
             app: app.clone(),
-            provider: provider.name.clone(),
+            provider: api.provider.name.clone(),
             wanted,
-            base,
             token: Mutex::new(usable.credentials.access_token),
             requests: AtomicU32::new(0),
         })
@@ -250,6 +238,11 @@ impl Mailbox {
             name: String,
             value: String,
         }
+        // It becomes a part of a path.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if id.is_empty() || !id.chars().all(plain) {
+            return Err(MailError::NotFound);
+        }
         let query = [
             ("format", "metadata"),
             ("metadataHeaders", "From"),
@@ -281,27 +274,19 @@ impl Mailbox {
         path: &str,
         query: &[(&str, impl AsRef<str>)],
     ) -> Result<T, MailError> {
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| HttpError::Malformed)?
-            .pop_if_empty()
-            .extend(["gmail", "v1", "users", "me"])
-            .extend(path.split('/'));
-        url.query_pairs_mut().extend_pairs(query);
-        let request = || {
-            http::Request::get(url.as_str())
-                .header(header::ACCEPT, "application/json")
-                .body(Vec::new())
-                .map_err(|_| HttpError::Malformed)
-        };
+        let api = api(&self.app, &self.provider)?;
+        let query: Vec<(&str, &str)> = query
+            .iter()
+            .map(|(name, value)| (*name, value.as_ref()))
+            .collect();
 
         let token = self.token();
         self.count();
-        let mut answer = api::send(&self.app, request()?, &token, TIMEOUT).await?;
+        let mut answer = send(&self.app, api.get(path, &query), &token, TIMEOUT).await?;
         if answer.status == 401 {
             let token = self.another_token(token).await?;
             self.count();
-            answer = api::send(&self.app, request()?, &token, TIMEOUT).await?;
+            answer = send(&self.app, api.get(path, &query), &token, TIMEOUT).await?;
         }
         match answer.status {
             200 => serde_json::from_slice(&answer.body).map_err(|_| MailError::Unreadable),
@@ -318,8 +303,7 @@ impl Mailbox {
             rejected: Some(rejected),
             ..self.wanted
         };
-        let provider = self.app.settings.providers.find(&self.provider);
-        let provider = provider.ok_or(MailError::NotConfigured)?;
+        let provider = api(&self.app, &self.provider)?.provider;
         let usable = tokens::usable(&self.app, provider, &wanted).await?;
         let token = usable.credentials.access_token;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token.clone();
@@ -334,6 +318,12 @@ impl Mailbox {
     fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The mail API of a provider that is still configured and still has one.
+fn api<'a>(app: &'a App, provider: &str) -> Result<Api<'a>, MailError> {
+    let provider = app.settings.providers.find(provider);
+    provider.and_then(Api::of).ok_or(MailError::NotConfigured)
 }
 
 #[derive(Deserialize)]

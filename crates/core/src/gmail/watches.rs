@@ -1,8 +1,7 @@
 //! Setting up what to look for in a mailbox.
 
-use super::{METADATA, SEARCH};
+use super::{Api, METADATA};
 use crate::app::App;
-use crate::provider::Provider;
 use crate::scope::{Mode, ScopeSet};
 use crate::store::StoreError;
 use crate::store::gmail_watches::{self, Watch};
@@ -16,9 +15,6 @@ pub const MAX_WATCHES: i64 = 20;
 /// Why a watch is not set up.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The query or sender cannot be used.
-    #[error(transparent)]
-    Query(#[from] InvalidQuery),
     /// The connection may not search.
     #[error("the connection was not granted the right to search")]
     InsufficientScope {
@@ -31,6 +27,9 @@ pub enum WatchError {
     /// There are [`MAX_WATCHES`].
     #[error("the mailbox has too many watches")]
     TooMany,
+    /// It was taken away in this moment, or its connection was.
+    #[error("the watch is gone")]
+    Gone,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,13 +96,14 @@ pub fn checked(query: &str) -> Result<String, InvalidQuery> {
 /// Sets a watch up, or finds the one that is there; whether it is new.
 pub async fn begin(
     app: &App,
-    provider: &Provider,
+    api: &Api<'_>,
     connection: &Connection,
     query: &str,
 ) -> Result<(Watch, bool), WatchError> {
-    let rules = provider.scope_rules();
-    let needed: ScopeSet = [SEARCH].into_iter().collect();
-    let missing = connection.scopes.missing(&needed, rules, Mode::Effective);
+    let rules = api.provider.scope_rules();
+    let missing = connection
+        .scopes
+        .missing(&api.read_scope(), rules, Mode::Effective);
     if !missing.is_empty() {
         return Err(WatchError::InsufficientScope { missing });
     }
@@ -115,8 +115,7 @@ pub async fn begin(
         return Err(WatchError::TooMany);
     }
     let watch = gmail_watches::find(&app.store, key, query).await?;
-    // Taken away again in this moment.
-    let watch = watch.ok_or(StoreError::Unavailable("the watch is gone".to_owned()))?;
+    let watch = watch.ok_or(WatchError::Gone)?;
     let new = watch.id == id;
     Ok((watch, new))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Cursor, Store, StoreError};
 use crate::connection::ConnectionId;
 
 /// A message that a poll found.
@@ -91,15 +91,6 @@ pub struct Filter<'a> {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Where a page of [`list`] ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    /// `received_at` of the last row shown.
-    pub received_at: DateTime<Utc>,
-    /// Its id.
-    pub id: Uuid,
-}
-
 /// Stored messages, newest first, `limit` at the most. The newest of each connection are
 /// taken by its own index, so a workspace with many others does not make it slower.
 pub async fn list(
@@ -108,7 +99,7 @@ pub async fn list(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Message>, StoreError> {
-    let (received_at, id) = after.map(|cursor| (cursor.received_at, cursor.id)).unzip();
+    let (received_at, id) = after.map(|cursor| (cursor.at, cursor.id)).unzip();
     let rows = store
         .read(
             "select m.id, m.message_id, m.thread_id, m.connection_id, m.sender, m.subject,

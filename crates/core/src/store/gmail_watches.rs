@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Cursor, Store, StoreError};
 use crate::connection::{ConnectionId, Owner, RowKey};
 
 /// A watch with the state of its mailbox.
@@ -136,15 +136,6 @@ pub struct Filter<'a> {
     pub connection: Option<Uuid>,
 }
 
-/// Where a page of [`list`] ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    /// `created_at` of the last row shown.
-    pub created_at: DateTime<Utc>,
-    /// Its id.
-    pub id: Uuid,
-}
-
 /// Watches, oldest first, `limit` at the most.
 pub async fn list(
     store: &Store,
@@ -152,7 +143,7 @@ pub async fn list(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Watch>, StoreError> {
-    let (created_at, id) = after.map(|cursor| (cursor.created_at, cursor.id)).unzip();
+    let (created_at, id) = after.map(|cursor| (cursor.at, cursor.id)).unzip();
     let sql = format!(
         "select {COLUMNS} from gmail_watches w
            join gmail_mailboxes m using (connection_id) join oauth_tokens t on t.id = connection_id

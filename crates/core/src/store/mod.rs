@@ -26,12 +26,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
 };
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
+
+use uuid::Uuid;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 
@@ -40,6 +43,15 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections of one instance. An instance serves few requests at once, and statements
 /// of different requests are short: more would only load the database.
 const POOL_SIZE: usize = 4;
+
+/// Where a page of a listing ended, in whose order it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor {
+    /// The time that the listing is ordered by, of the last row shown.
+    pub at: DateTime<Utc>,
+    /// Its id, which decides between equal times.
+    pub id: Uuid,
+}
 
 /// A statement's parameters with their types.
 pub type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];

@@ -16,7 +16,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Cursor, Store, StoreError};
 use crate::connection::{ConnectionId, Owner, RowKey, Version};
 use crate::credentials::Times;
 use crate::scope::ScopeSet;
@@ -262,15 +262,6 @@ pub async fn granted(store: &Store, owner: &Owner) -> Result<Vec<Granted>, Store
     Ok(rows.iter().filter_map(read).collect())
 }
 
-/// Where a page of [`list`] ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    /// `created_at` of the last row shown.
-    pub created_at: DateTime<Utc>,
-    /// Its id.
-    pub id: Uuid,
-}
-
 /// A workspace's connections, oldest first, `limit` at the most; of all actors
 /// unless one is named.
 pub async fn list(
@@ -281,7 +272,7 @@ pub async fn list(
     after: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Connection>, StoreError> {
-    let (created_at, id) = after.map(|cursor| (cursor.created_at, cursor.id)).unzip();
+    let (created_at, id) = after.map(|cursor| (cursor.at, cursor.id)).unzip();
     let rows = store
         .read(
             &format!(
