@@ -1,44 +1,67 @@
-// An application: its pages, its script, and the address where its server signs sessions.
+// An application: its pages, their scripts, and its server's functions.
 
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 
 import { signSession } from "../../src/client/index.js";
+import { block, led, loadFunction, reactPage, type Places } from "./snippets.js";
+
+type Route = (request: Request) => Response | Promise<Response>;
 
 export interface App {
   port: number;
-  /** Known once it runs. */
-  grantkeep: string;
+  /** Serves, now that it is known where everything is. */
+  open(places: Places): Promise<void>;
   stop(): void;
 }
 
-export async function startApp(secret: string): Promise<App> {
-  const script = await bundle();
-  const app = { port: 0, grantkeep: "", stop: () => server.close() };
+/** Takes a port, which Grantkeep has to know before it starts. */
+export async function startApp(): Promise<App> {
+  let routes: Record<string, Route> = {};
   const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://app");
-    switch (pathname) {
-      case "/app.js":
-        response.writeHead(200, { "content-type": "text/javascript" }).end(script);
-        return;
-      case "/session":
-        response.end(await signSession({ secret, actor: "default" }));
-        return;
-      case "/by-cookie":
-      case "/by-session":
-        response.writeHead(200, { "content-type": "text/html; charset=utf-8" });
-        response.end(page(app.grantkeep, pathname === "/by-session"));
-        return;
-      default:
-        response.writeHead(404).end();
-    }
+    const path = new URL(request.url ?? "/", "http://app").pathname;
+    const route = routes[path] ?? (() => new Response("", { status: 404 }));
+    await answer(request, response, route);
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  app.port = (server.address() as AddressInfo).port;
-  return app;
+  return {
+    port: (server.address() as AddressInfo).port,
+    open: async (places) => void (routes = await routesOf(places)),
+    stop: () => void server.close(),
+  };
+}
+
+async function routesOf(places: Places): Promise<Record<string, Route>> {
+  const script = await bundle();
+  const react = await reactPage(places);
+  const settings = (bySession: boolean) =>
+    `<script>window.settings = ${JSON.stringify({ grantkeep: places.url, bySession })}</script>
+     <script type="module" src="/app.js"></script>`;
+  return {
+    "/app.js": () => javascript(script),
+    "/session": async () =>
+      new Response(await signSession({ secret: places.secret, actor: "default" })),
+    "/by-cookie": () => page(settings(false)),
+    "/by-session": () => page(settings(true)),
+    "/docs/html": () => page(led(block("html button"), places)),
+    "/docs/react.js": () => javascript(react),
+    "/docs/react": () => page('<script type="module" src="/docs/react.js"></script>'),
+    "/api/grantkeep-session": await loadFunction("ts session", places),
+    "/api/inbox": await loadFunction("ts token", places),
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+): Promise<void> {
+  const headers = new Headers({ cookie: request.headers.cookie ?? "" });
+  const made = await route(new Request(`http://app${request.url}`, { headers }));
+  response.writeHead(made.status, Object.fromEntries(made.headers)).end(await made.text());
 }
 
 async function bundle(): Promise<string> {
@@ -53,14 +76,18 @@ async function bundle(): Promise<string> {
   return outputFiles[0]?.text ?? "";
 }
 
-function page(grantkeep: string, bySession: boolean): string {
-  const settings = JSON.stringify({ grantkeep, bySession });
-  return `<!doctype html>
+function javascript(text: string): Response {
+  return new Response(text, { headers: { "content-type": "text/javascript" } });
+}
+
+function page(content: string): Response {
+  const text = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>An application</title>
-<main><h1>Settings</h1><div id="app"></div></main>
-<script>window.settings = ${settings}</script>
-<script type="module" src="/app.js"></script>
+<main><h1>Settings</h1><div id="app"></div>
+${content}
+</main>
 </html>`;
+  return new Response(text, { headers: { "content-type": "text/html; charset=utf-8" } });
 }

@@ -36,7 +36,7 @@ const START = 900_000;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const secret = "a-session-secret-that-only-tests-use-0001";
-  const app = await startApp(secret);
+  const app = await startApp();
   // One site with Grantkeep, and another one.
   const origins = ["127.0.0.1", "localhost"].map((host) => `http://${host}:${app.port}`);
   const process_ = spawn("cargo", ["dev"], {
@@ -56,16 +56,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (found === undefined) throw new Error(`${pattern} is not in\n${said}`);
     return found;
   };
-  const url = find(/GRANTKEEP_URL='([^']+)'/);
-  app.grantkeep = url;
-  project.provide("live", {
-    url,
+  const live = {
+    url: find(/GRANTKEEP_URL='([^']+)'/),
     key: find(/GRANTKEEP_KEY='([^']+)'/),
     secret,
     demo: find(/the demo provider at (\S+)/),
     connectPage: find(/(http\S+\/connect\?session=\S+)/),
     appPort: app.port,
-  });
+  };
+  await app.open(live);
+  project.provide("live", live);
   return async () => {
     const ended = new Promise((resolve) => process_.once("exit", resolve));
     if (process_.exitCode === null) process.kill(-(process_.pid ?? 0), "SIGINT");
