@@ -6,3 +6,4 @@ mod backup;
 mod command;
 mod formats;
 mod support;
+mod table;

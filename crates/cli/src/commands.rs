@@ -6,6 +6,7 @@ mod delete;
 mod doctor;
 mod export;
 mod import;
+mod import_table;
 mod keygen;
 mod list;
 mod migrate;
@@ -37,6 +38,7 @@ pub enum Command {
     Delete(delete::Delete),
     RotateKeys(rotate_keys::RotateKeys),
     Import(import::Import),
+    ImportTable(import_table::ImportTable),
     Export(export::Export),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
@@ -57,6 +59,7 @@ pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::List(command) => list::run(&command, output).await,
         Command::RotateKeys(command) => rotate_keys::run(&command, output).await,
         Command::Import(command) => import::run(command, output).await,
+        Command::ImportTable(command) => import_table::run(&command, output).await,
         Command::Export(command) => export::run(&command, output).await,
         Command::Migrate(command) => migrate::run(&command, output).await,
         Command::Doctor(command) => doctor::run(&command, output).await,

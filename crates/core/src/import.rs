@@ -11,6 +11,7 @@ mod members;
 mod refused;
 mod rows;
 pub mod save;
+pub mod table;
 mod tokens;
 
 use chrono::{DateTime, Utc};

@@ -8,6 +8,7 @@ pub mod connection_events;
 pub mod cron_runs;
 pub mod database_url;
 pub mod disabled_webhooks;
+pub mod earlier_tables;
 pub mod email_messages;
 pub mod gmail_mailboxes;
 pub mod gmail_watches;
@@ -144,6 +145,20 @@ impl Store {
     ) -> Result<Vec<Row>, StoreError> {
         schema::ensure(self).await?;
         self.run(sql, params).await.map_err(Failure::into_error)
+    }
+
+    /// Several statements as one transaction, for schema work by operators; they may take a
+    /// while, since they may have to wait for locks.
+    pub(crate) async fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        let connection = self.connection().await.map_err(Failure::into_error)?;
+        match tokio::time::timeout(TIMEOUT * 4, connection.batch_execute(sql)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::of(&error).into_error()),
+            Err(_) => {
+                drop(Object::take(connection));
+                Err(StoreError::Unavailable("no answer in time".to_owned()))
+            }
+        }
     }
 
     /// Runs one statement; once more on a fresh connection when the pooled one turns out

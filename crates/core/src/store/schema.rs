@@ -40,13 +40,21 @@ const LOCK: i64 = 0x6772_616e_746b_6565;
 /// Raised by the batch when an applied migration's text has changed since.
 const CHANGED: &str = "GK001";
 
+/// Raised where tables are not as they were a moment ago.
+pub(super) const MEANWHILE: &str = "GK002";
+
 /// Creates what is missing; one round trip.
 pub async fn ensure(store: &Store) -> Result<(), StoreError> {
+    ensure_after(store, "").await
+}
+
+/// Runs `first`, then creates what is missing: all in one transaction, alone.
+pub(super) async fn ensure_after(store: &Store, first: &str) -> Result<(), StoreError> {
     let connection = store
         .connection()
         .await
         .map_err(super::Failure::into_error)?;
-    let batch = batch();
+    let batch = batch(first);
     match tokio::time::timeout(TIMEOUT * 4, connection.batch_execute(&batch)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(explain(&error)),
@@ -112,14 +120,15 @@ pub async fn state(store: &Store) -> Result<Vec<State>, StoreError> {
     Ok(states)
 }
 
-fn batch() -> String {
+fn batch(first: &str) -> String {
     let mut batch = format!(
         "select pg_advisory_xact_lock({LOCK});
          create table if not exists grantkeep_migrations (
              version    integer     primary key,
              name       text        not null,
              checksum   text        not null,
-             applied_at timestamptz not null default now());"
+             applied_at timestamptz not null default now());
+         {first}"
     );
     for migration in MIGRATIONS {
         let Migration { name, version, sql } = migration;
@@ -140,6 +149,14 @@ fn batch() -> String {
         ));
     }
     batch
+}
+
+/// The tables that a migration creates.
+pub(super) fn tables_of(sql: &str) -> impl Iterator<Item = String> {
+    sql.lines()
+        .filter_map(|line| line.strip_prefix("create table "))
+        .filter_map(|rest| rest.split([' ', '(']).next())
+        .map(str::to_owned)
 }
 
 fn checksum(sql: &str) -> String {
@@ -163,13 +180,17 @@ fn explain(error: &tokio_postgres::Error) -> StoreError {
         ),
         &SqlState::DUPLICATE_TABLE => StoreError::Schema(
             "DATABASE_URL: this database already has a table of another application under a name \
-             that is needed here, such as oauth_tokens; rename it or use another database or schema"
+             that is needed here, such as oauth_tokens: `grantkeep import-table` imports it and moves \
+             it aside; or use another database or schema"
                 .to_owned(),
         ),
         code if code.code() == CHANGED => StoreError::Schema(format!(
             "migration {} was changed after it was applied; restore the file and add a new one",
             failure.message()
         )),
+        code if code.code() == MEANWHILE => StoreError::Schema(
+            "the tables were changed by somebody else at the same moment: run it again".to_owned(),
+        ),
         code => StoreError::Refused(code.code().to_owned()),
     }
 }

@@ -72,6 +72,11 @@ impl Place {
             version: seen.unwrap_or(0) + 1,
         }
     }
+
+    /// The connection's id.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
 }
 
 /// Saves these, each with its event, and answers the ids of those that were saved. One is
