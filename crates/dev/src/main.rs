@@ -2,11 +2,14 @@
 //! beside them. `cargo dev --tour` then plays the user, over real HTTP.
 
 mod arguments;
+mod client;
+mod mail;
 mod port;
 mod ready;
 mod screen;
 mod secrets;
 mod stack;
+mod today;
 mod tour;
 mod variables;
 

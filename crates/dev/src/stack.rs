@@ -18,8 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::mail::Mail;
 use crate::port::MARKER;
 use crate::screen::{progress, warn};
+use crate::today;
 use crate::variables::Variables;
 
 /// How long requests in flight may take once it is to stop.
@@ -88,14 +90,25 @@ impl Stack {
         let app = Settings::read(&needs, &|name| variables.get(name))
             .and_then(App::new)
             .map_err(|error| error.to_string())?;
+        if let Some(demo) = &demo {
+            today::fill(demo, app.now());
+        }
         // Said now rather than by the first page that is opened.
         app.store
             .read("select 1", &[])
             .await
             .map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel();
-        let router =
-            service::all(&routes::FUNCTIONS, app.clone()).layer(middleware::map_response(mark));
+        let mail = Mail::new(
+            app.clone(),
+            &origin,
+            &service_key,
+            variables.get("CRON_SECRET"),
+            demo.as_ref().map(|demo| demo.origin().to_owned()),
+        );
+        let router = mail
+            .beside(service::all(&routes::FUNCTIONS, app.clone()))
+            .layer(middleware::map_response(mark));
         let server = tokio::spawn(serve(listener, router, stopped));
         Ok(Self {
             origin,

@@ -1,7 +1,6 @@
 //! `cargo dev --tour`: starts everything on a free port and plays the user over real
 //! HTTP. Every step says what it did and checks it.
 
-mod client;
 mod consent;
 mod row;
 mod tokens;
@@ -10,12 +9,12 @@ use std::fmt::Display;
 
 use grantkeep_demo_provider::{Account, DemoProvider};
 
+use crate::client::{Answer, Browser};
 use crate::port;
 use crate::ready::connect_page;
 use crate::screen::{Style, progress, say, styled};
 use crate::stack::Stack;
 use crate::variables::Variables;
-use client::{Answer, Browser};
 
 /// The provider of the tour, and what it is called in paths.
 const PROVIDER: &str = "gmail";

@@ -31,3 +31,5 @@ mod import;
 mod json;
 mod page;
 mod provider_path;
+
+pub use page::style;

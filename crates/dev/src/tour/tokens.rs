@@ -3,11 +3,11 @@
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::client::{Answer, get_as};
 use super::row::SealedRow;
 use super::{
     OTHER_WORKSPACE, PROVIDER, Tour, expect, expect_refusal, expect_status, shortened, shown, user,
 };
+use crate::client::{Answer, get_as};
 
 /// A permission that the connection does not ask for by itself.
 const SEND: &str = "https://www.googleapis.com/auth/gmail.send";

@@ -3,8 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use url::Url;
 
 /// The last line that is printed when everything runs.
 const READY: &str = "Stop with Ctrl-C";
@@ -154,4 +157,99 @@ pub fn paste(line: &str) -> (bool, String) {
     let output = output.expect("sh runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     (output.status.success(), text)
+}
+
+/// A browser made of curl, with its cookies in a file of its own; signed in at the connect page.
+pub struct Visitor<'a> {
+    dev: &'a Dev,
+    jar: String,
+}
+
+impl<'a> Visitor<'a> {
+    /// Opens the printed address.
+    pub fn new(dev: &'a Dev) -> Visitor<'a> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("grantkeep-dev-test-{}-{number}.cookies", dev.process.id());
+        let jar = std::env::temp_dir().join(name);
+        let visitor = Visitor {
+            dev,
+            jar: jar.to_string_lossy().into_owned(),
+        };
+        let page = visitor.open(dev.line("/connect?session="), "");
+        assert!(page.ends_with("/connect"), "{page}");
+        visitor
+    }
+
+    /// Opens an address; where it redirects to.
+    pub fn open(&self, address: &str, further: &str) -> String {
+        self.curl(&format!(
+            "{further} -w '%{{redirect_url}}' -o /dev/null '{address}'"
+        ))
+    }
+
+    /// The status of a request made with this browser's cookies.
+    pub fn status(&self, address: &str, further: &str) -> String {
+        self.curl(&format!(
+            "{further} -w '%{{http_code}}' -o /dev/null '{address}'"
+        ))
+    }
+
+    /// The page at a path.
+    pub fn page(&self, path: &str) -> String {
+        self.curl(&format!("'{}{path}'", self.dev.origin()))
+    }
+
+    /// Submits a form of a page at this origin; where that leads to, or else the page.
+    pub fn submit(&self, path: &str, form: &[(&str, &str)]) -> String {
+        let fields: String = form
+            .iter()
+            .map(|(name, value)| format!("--data-urlencode '{name}={value}' "))
+            .collect();
+        let origin = self.dev.origin();
+        let answer = self.curl(&format!(
+            "{fields} -H 'Origin: {origin}' -w '\n%{{redirect_url}}' '{origin}{path}'"
+        ));
+        let (body, target) = answer.rsplit_once('\n').expect("both");
+        match target {
+            "" => body.to_owned(),
+            target => target.to_owned(),
+        }
+    }
+
+    /// Connects bob's account with these scopes allowed, all of which are asked for.
+    pub fn connect(&self, provider: &str, scopes: &[&str]) {
+        let mut authorize = format!("{}/api/oauth/{provider}/authorize", self.dev.origin());
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("scope", &scopes.join(" "))
+            .finish();
+        authorize.push_str(&format!("?{query}"));
+        let asked = Url::parse(&self.open(&authorize, "")).expect("the provider's address");
+        let mut form = format!(
+            "--data-urlencode 'request={}' -d account=bob@example.test -d decision=allow",
+            asked.query().expect("a query")
+        );
+        for scope in scopes {
+            form.push_str(&format!(" --data-urlencode 'scope={scope}'"));
+        }
+        let mut target = asked.clone();
+        target.set_query(None);
+        let callback = self.open(target.as_str(), &form);
+        let done = self.open(&callback, "");
+        assert!(done.contains("connection="), "{done}");
+    }
+
+    fn curl(&self, further: &str) -> String {
+        let jar = &self.jar;
+        let line = format!("curl -sS -b '{jar}' -c '{jar}' {further}");
+        let (worked, output) = paste(&line);
+        assert!(worked, "{line}");
+        output
+    }
+}
+
+impl Drop for Visitor<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.jar);
+    }
 }

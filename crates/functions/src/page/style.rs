@@ -16,13 +16,16 @@ pub const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/
     d='M6 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 2.6-1.8H10v1.6h2V9h1V7H8.6A2.8 2.8 0 0 0 6 \
     5.2Z' fill='%23fff'/%3E%3Ccircle cx='6' cy='8' r='1.1' fill='%230b5f4b'/%3E%3C/svg%3E";
 
-/// `Content-Security-Policy`: the sheet by its hash, so that no other style applies even if
-/// one were smuggled in; no script; nothing from elsewhere; nobody may frame the page.
-pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest(&SHA256, SHEET.as_bytes()));
+/// `Content-Security-Policy` of our pages.
+pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| policy(SHEET));
+
+/// The policy of a page with this sheet: the sheet by its hash, so that no other style applies
+/// even if one were smuggled in; no script; nothing from elsewhere; nobody may frame the page.
+pub fn policy(sheet: &str) -> HeaderValue {
+    let hash = STANDARD.encode(digest(&SHA256, sheet.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; \
          base-uri 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("base64 and fixed words are visible ASCII")
-});
+}

@@ -1,4 +1,4 @@
-//! A browser in a hundred lines: one request at a time, cookies kept by hand, and no
+//! HTTP as callers and browsers speak it: one request at a time, cookies kept by hand, and no
 //! redirect followed unseen.
 
 use std::collections::BTreeMap;
@@ -58,6 +58,28 @@ impl Answer {
 pub async fn get_as(bearer: &str, url: &str) -> Result<Answer, String> {
     let request = request(Method::GET, url)?.header(AUTHORIZATION, format!("Bearer {bearer}"));
     send(request, url, String::new()).await
+}
+
+/// The same with further headers.
+pub async fn get_with(bearer: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    let request = request(Method::GET, url)?.header(AUTHORIZATION, format!("Bearer {bearer}"));
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    });
+    send(request, url, String::new()).await
+}
+
+/// The same with another method and a JSON body.
+pub async fn send_as(
+    bearer: &str,
+    method: Method,
+    url: &str,
+    body: &Value,
+) -> Result<Answer, String> {
+    let request = request(method, url)?
+        .header(AUTHORIZATION, format!("Bearer {bearer}"))
+        .header(CONTENT_TYPE, "application/json");
+    send(request, url, body.to_string()).await
 }
 
 /// The user's browser. Cookies go to every port of a host, as browsers do it.
