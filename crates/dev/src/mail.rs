@@ -68,8 +68,10 @@ async fn show(State(mail): State<Mail>, headers: HeaderMap, uri: axum::http::Uri
 }
 
 async fn render(mail: &Mail, headers: &HeaderMap, notice: Option<Notice>) -> Response {
-    let Some(session) = browser_session(&mail.0.app, headers) else {
-        return see_other(HeaderValue::from_static("/connect"));
+    let session = match browser_session(&mail.0.app, headers).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return see_other(HeaderValue::from_static("/connect")),
+        Err(problem) => return problem.into_response(),
     };
     let looked = look::at(mail, &session.owner).await;
     page::html(mail.0.demo.is_some(), &session.owner, notice, looked)

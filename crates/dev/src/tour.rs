@@ -2,6 +2,7 @@
 //! HTTP. Every step says what it did and checks it.
 
 mod consent;
+mod mail;
 mod row;
 mod tokens;
 
@@ -91,6 +92,9 @@ impl Tour {
         self.put_right(&connect_url).await?;
         self.begin("A key of another workspace");
         self.other_workspace().await?;
+
+        self.begin("A mail, sent once");
+        self.send_once().await?;
 
         self.begin("Disconnect");
         self.disconnect(&row).await?;

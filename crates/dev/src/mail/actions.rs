@@ -16,8 +16,10 @@ use crate::client::send_as;
 
 /// Does what a button says and comes back to the page, with what happened.
 pub async fn act(State(mail): State<Mail>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(session) = browser_session(&mail.0.app, &headers) else {
-        return see_other(HeaderValue::from_static("/connect"));
+    let session = match browser_session(&mail.0.app, &headers).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return see_other(HeaderValue::from_static("/connect")),
+        Err(problem) => return problem.into_response(),
     };
     if let Err(problem) = require_same_origin(&mail.0.app, &Method::POST, &headers) {
         return problem.into_response();

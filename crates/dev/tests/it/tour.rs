@@ -31,9 +31,11 @@ fn the_tour_shows_every_step_and_exits_0() {
         "-> 403 insufficient_scope",
         "/api/oauth/gmail/authorize?scope=",
         "-> 403 forbidden",
+        "13. A mail, sent once",
+        "alice@example.test has one mail: Grüße aus der Tour",
         r#"{"revoked":true,"reason":null,"deleted":true}"#,
         "-> 404 not_connected",
-        "All 14 steps did what they should.",
+        "All 15 steps did what they should.",
     ] {
         assert!(
             tour.stdout.contains(line),
