@@ -35,6 +35,8 @@ pub struct Stack {
     pub app: App,
     /// A service key for every workspace that may do everything.
     pub service_key: String,
+    /// What the scheduler shows.
+    pub cron_secret: Option<String>,
     /// What signs sessions, if it was made here.
     pub session_secret: Option<String>,
     /// The providers that the demo provider stands in for.
@@ -99,11 +101,12 @@ impl Stack {
             .await
             .map_err(|error| error.to_string())?;
         let (stop, stopped) = oneshot::channel();
+        let cron_secret = variables.get("CRON_SECRET");
         let mail = Mail::new(
             app.clone(),
             &origin,
             &service_key,
-            variables.get("CRON_SECRET"),
+            cron_secret.clone(),
             demo.as_ref().map(|demo| demo.origin().to_owned()),
         );
         let router = mail
@@ -114,6 +117,7 @@ impl Stack {
             origin,
             app,
             service_key,
+            cron_secret,
             session_secret: variables.made("SESSION_SECRET").map(str::to_owned),
             stands_in_for,
             demo,

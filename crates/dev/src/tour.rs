@@ -95,6 +95,8 @@ impl Tour {
 
         self.begin("A mail, sent once");
         self.send_once().await?;
+        self.begin("A sender watched");
+        self.watch().await?;
 
         self.begin("Disconnect");
         self.disconnect(&row).await?;

@@ -98,3 +98,35 @@ fn todays_events_are_listed() {
         assert!(page.contains(event), "no {event} in {page}");
     }
 }
+
+#[test]
+fn what_a_watched_sender_writes_appears() {
+    let dev = Dev::start(&[]);
+    let visitor = Visitor::new(&dev);
+    visitor.connect("gmail", &[READ]);
+    let connection = hidden(&visitor.page(PAGE), "connection");
+    let press = |button: &str, further: (&str, &str)| {
+        visitor.submit(
+            PAGE,
+            &[("do", button), ("connection", &connection), further],
+        )
+    };
+
+    let watched = press("watch", ("sender", "specific@sender.com"));
+    assert!(watched.ends_with("done=watched"), "{watched}");
+    press("arrive", ("from", "Ann <specific@sender.com>"));
+    press("arrive", ("from", "eve@other.example"));
+    let looked = press("look", ("", ""));
+    assert!(looked.ends_with("done=looked&messages=1"), "{looked}");
+
+    let page = visitor.page("/dev/mail?done=looked&messages=1");
+    assert!(page.contains("1 new."), "{page}");
+    assert!(page.contains("<strong>Your offer</strong>"), "{page}");
+    assert!(page.contains("from specific@sender.com") && !page.contains("eve@other.example"));
+    let refused = press("watch", ("sender", "a\"b"));
+    assert!(refused.contains("That did not work"), "{refused}");
+
+    let watch = hidden(&page, "watch");
+    press("unwatch", ("watch", &watch));
+    assert!(!visitor.page(PAGE).contains("from:"));
+}

@@ -33,9 +33,11 @@ fn the_tour_shows_every_step_and_exits_0() {
         "-> 403 forbidden",
         "13. A mail, sent once",
         "alice@example.test has one mail: Grüße aus der Tour",
+        "14. A sender watched",
+        "one message: \"Your offer\" from \"specific@sender.com\"",
         r#"{"revoked":true,"reason":null,"deleted":true}"#,
         "-> 404 not_connected",
-        "All 15 steps did what they should.",
+        "All 16 steps did what they should.",
     ] {
         assert!(
             tour.stdout.contains(line),
