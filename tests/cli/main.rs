@@ -3,6 +3,7 @@
 mod connections;
 mod doctor;
 mod keys;
+mod kms;
 mod migrate;
 mod rotate;
 mod usage;

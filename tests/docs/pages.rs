@@ -99,7 +99,8 @@ fn quoted_capitals(path: &str) -> BTreeSet<String> {
 }
 
 /// The files that look variables up.
-const READERS: [&str; 4] = [
+const READERS: [&str; 5] = [
+    "crates/core/src/kms.rs",
     "crates/core/src/settings.rs",
     "crates/core/src/settings/sessions.rs",
     "crates/functions/src/log.rs",

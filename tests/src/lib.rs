@@ -9,6 +9,7 @@ pub mod database;
 pub mod deployment;
 pub mod http;
 pub mod instance;
+pub mod kms;
 pub mod pgbouncer;
 pub mod seed;
 pub mod visitor;

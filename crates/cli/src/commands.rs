@@ -48,7 +48,7 @@ pub enum Command {
 /// Does it.
 pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
     match command {
-        Command::Keygen(command) => keygen::run(&command, output),
+        Command::Keygen(command) => keygen::run(&command, output).await,
         Command::ServiceKey(command) => service_key::run(&command, output),
         Command::Session(command) => session::run(&command, output),
         Command::Connect(command) => connect::run(&command, output).await,

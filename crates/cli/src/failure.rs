@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use grantkeep_core::app::LoadError;
+use grantkeep_core::kms::KmsError;
 use grantkeep_core::settings::SettingsError;
 use grantkeep_core::store::StoreError;
 use grantkeep_core::tokens::TokenError;
@@ -68,6 +70,25 @@ impl Failure {
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         Self::settings(error.to_string())
+    }
+}
+
+impl From<KmsError> for Failure {
+    fn from(error: KmsError) -> Self {
+        match error {
+            KmsError::Setting { .. } => Self::settings(error.to_string()),
+            KmsError::Refused(_) => Self::new("misconfigured", error.to_string()),
+            KmsError::Unavailable(_) => Self::new("storage_unavailable", error.to_string()),
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Settings(error) => error.into(),
+            LoadError::Kms(error) => error.into(),
+        }
     }
 }
 

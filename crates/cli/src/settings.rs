@@ -2,6 +2,7 @@
 //! encryption key.
 
 use grantkeep_core::App;
+use grantkeep_core::kms::Kms;
 use grantkeep_core::provider::Registry;
 use grantkeep_core::session::SessionKey;
 use grantkeep_core::settings::Settings;
@@ -10,8 +11,13 @@ use grantkeep_core::store::Store;
 use crate::failure::Failure;
 
 /// Everything: database, keys, providers, `PUBLIC_URL`.
-pub fn app() -> Result<App, Failure> {
-    Ok(App::from_env(&[])?)
+pub async fn app() -> Result<App, Failure> {
+    Ok(App::load(&[]).await?)
+}
+
+/// AWS KMS alone.
+pub fn kms() -> Result<Kms, Failure> {
+    Kms::new(&variable, chrono::Utc::now()).map_err(Failure::from)
 }
 
 /// The database alone.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::http::Http;
+use crate::kms::{self, KmsError};
 use crate::oauth::key_sets::KeySets;
 use crate::settings::{Need, Problem, Settings, SettingsError};
 use crate::store::Store;
@@ -48,7 +49,22 @@ impl Deref for App {
 impl App {
     /// An app of the process's environment variables.
     pub fn from_env(needs: &[Need]) -> Result<Self, SettingsError> {
-        Self::new(Settings::read(needs, &|name| std::env::var(name).ok())?)
+        Self::new(Settings::read(needs, &variable)?)
+    }
+
+    /// The same where AWS KMS may have to open keys first.
+    pub async fn load(needs: &[Need]) -> Result<Self, LoadError> {
+        let opened = kms::open(&variable, system_time()).await?;
+        let lookup = |name: &str| match opened.get(name) {
+            Some(keys) => Some(keys.to_string()),
+            None => variable(name),
+        };
+        Ok(Self::new(Settings::read(needs, &lookup)?)?)
+    }
+
+    /// Whether [`App::load`] has to ask AWS KMS, and [`App::from_env`] is not enough.
+    pub fn needs_kms() -> bool {
+        kms::is_used(&variable)
     }
 
     /// An app of these settings, with the system's clock and randomness.
@@ -94,6 +110,21 @@ impl App {
         (self.fill)(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Why there is no app.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum LoadError {
+    /// Something is wrong with the environment.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// AWS KMS did not open a key.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
 }
 
 #[allow(

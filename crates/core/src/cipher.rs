@@ -61,6 +61,19 @@ struct Key {
 
 impl Key {
     fn parse(text: &str) -> Result<Self, KeyError> {
+        let bytes = KeyRing::decode(text)?;
+        let mut id = [0; 4];
+        id.copy_from_slice(&digest(&SHA256, bytes.as_slice()).as_ref()[..4]);
+        Ok(Self {
+            id: KeyId(id),
+            bytes,
+        })
+    }
+}
+
+impl KeyRing {
+    /// The 32 bytes of a key as settings have it; keys that everybody knows are none.
+    pub fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
         let text = text.trim().trim_end_matches('=');
         let decoded = URL_SAFE_NO_PAD
             .decode(text)
@@ -76,12 +89,7 @@ impl Key {
         if is_well_known(&bytes) {
             return Err(KeyError::WellKnown);
         }
-        let mut id = [0; 4];
-        id.copy_from_slice(&digest(&SHA256, bytes.as_slice()).as_ref()[..4]);
-        Ok(Self {
-            id: KeyId(id),
-            bytes,
-        })
+        Ok(bytes)
     }
 }
 

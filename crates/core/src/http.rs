@@ -69,9 +69,28 @@ pub enum HttpError {
 #[derive(Default)]
 pub struct Http {
     client: OnceLock<Option<reqwest::Client>>,
+    anywhere: bool,
 }
 
 impl Http {
+    /// One that connects to private addresses too: for hosts that only the settings name.
+    pub fn anywhere() -> Self {
+        Self {
+            client: OnceLock::new(),
+            anywhere: true,
+        }
+    }
+
+    fn client(&self, url: &url::Url) -> Result<&reqwest::Client, HttpError> {
+        if !self.anywhere && !address_allowed(url) {
+            return Err(HttpError::PrivateAddress);
+        }
+        self.client
+            .get_or_init(|| build(self.anywhere).ok())
+            .as_ref()
+            .ok_or(HttpError::Malformed)
+    }
+
     /// Sends one request and reads its answer, redirects included, within `timeout`.
     pub async fn send(
         &self,
@@ -102,14 +121,7 @@ impl Http {
         longer: Result<(), HttpError>,
     ) -> Result<Answer, HttpError> {
         let request = reqwest::Request::try_from(request).map_err(|_| HttpError::Malformed)?;
-        if !address_allowed(request.url()) {
-            return Err(HttpError::PrivateAddress);
-        }
-        let client = self
-            .client
-            .get_or_init(|| build().ok())
-            .as_ref()
-            .ok_or(HttpError::Malformed)?;
+        let client = self.client(request.url())?;
 
         tokio::time::timeout(timeout, receive(client, request, most, longer))
             .await
@@ -158,13 +170,17 @@ fn classify(error: &reqwest::Error) -> HttpError {
     clippy::disallowed_methods,
     reason = "the one place that builds a client"
 )]
-fn build() -> Result<reqwest::Client, Box<dyn std::error::Error>> {
+fn build(anywhere: bool) -> Result<reqwest::Client, Box<dyn std::error::Error>> {
     let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder();
+    if !anywhere {
+        builder = builder.dns_resolver(Arc::new(PublicNames));
+    }
+    Ok(builder
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -172,7 +188,6 @@ fn build() -> Result<reqwest::Client, Box<dyn std::error::Error>> {
         .connect_timeout(Duration::from_secs(4))
         .pool_idle_timeout(Duration::from_secs(20))
         .user_agent(concat!("grantkeep/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(PublicNames))
         .build()?)
 }
 

@@ -17,6 +17,7 @@ pub mod disconnect;
 pub mod gmail;
 pub mod http;
 pub mod import;
+pub mod kms;
 pub mod oauth;
 pub mod provider;
 pub mod refresh_ahead;

@@ -64,6 +64,10 @@ secrets! {
     SessionToken;
     /// A sealed value that travels through the browser.
     SealedToken;
+    /// Signs requests to AWS.
+    AwsSecretAccessKey;
+    /// Comes with temporary credentials of AWS.
+    AwsSessionToken;
     /// What the platform's scheduler shows.
     CronSecret;
 }
@@ -85,6 +89,8 @@ mod tests {
             format!("{:?}", IdToken::new("canary")),
             format!("{:?}", SessionToken::new("canary")),
             format!("{:?}", SealedToken::new("canary")),
+            format!("{:?}", AwsSecretAccessKey::new("canary")),
+            format!("{:?}", AwsSessionToken::new("canary")),
             format!("{:?}", CronSecret::new("canary")),
         ];
 

@@ -15,6 +15,11 @@ use crate::session::issuer::SessionIssuer;
 use crate::store::{DatabaseUrl, DatabaseUrlError};
 use crate::webhooks::{self, Endpoint};
 
+/// The variable of the key that seals.
+pub const PRIMARY_KEY: &str = "OAUTH_ENCRYPTION_KEY";
+/// The variable of the keys that only open.
+pub const RETIRED_KEYS: &str = "OAUTH_ENCRYPTION_KEYS_RETIRED";
+
 /// What a function cannot work without, besides what all need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
@@ -227,8 +232,8 @@ fn database(env: &mut Environment<'_>) -> Option<DatabaseUrl> {
 }
 
 fn keys(env: &mut Environment<'_>) -> Option<KeyRing> {
-    const PRIMARY: &str = "OAUTH_ENCRYPTION_KEY";
-    const RETIRED: &str = "OAUTH_ENCRYPTION_KEYS_RETIRED";
+    const PRIMARY: &str = PRIMARY_KEY;
+    const RETIRED: &str = RETIRED_KEYS;
     let primary = env.required(PRIMARY, "make one with `openssl rand -base64 32`");
     let mut ring = primary.and_then(|text| env.checked(PRIMARY, KeyRing::parse(&text)))?;
     let retired = env.get(RETIRED).unwrap_or_default();

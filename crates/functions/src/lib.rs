@@ -29,6 +29,7 @@ mod cors;
 mod extract;
 mod import;
 mod json;
+mod late_start;
 mod page;
 mod provider_path;
 

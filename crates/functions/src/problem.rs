@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use grantkeep_core::connect::{BeginError, ConfirmError, Failure};
 use grantkeep_core::connection::InvalidName;
+use grantkeep_core::kms::KmsError;
 use grantkeep_core::oauth::TokenEndpointError;
 use grantkeep_core::oauth::discovery::DiscoveryError;
 use grantkeep_core::scope::ScopeSet;
@@ -337,6 +338,21 @@ impl From<StoreError> for Problem {
             )
             .retry_after(2),
             StoreError::Schema(detail) => Self::new(Code::Misconfigured, detail),
+        }
+    }
+}
+
+impl From<KmsError> for Problem {
+    fn from(error: KmsError) -> Self {
+        let detail = format!("OAUTH_ENCRYPTION_KEY is wrapped: {error}");
+        match error {
+            KmsError::Setting { .. } => Self::new(Code::Misconfigured, error.to_string()),
+            KmsError::Refused(_) => Self::new(Code::Misconfigured, detail),
+            KmsError::Unavailable(_) => Self::new(
+                Code::StorageUnavailable,
+                format!("{detail}; try again later"),
+            )
+            .retry_after(2),
         }
     }
 }

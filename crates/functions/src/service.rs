@@ -22,6 +22,7 @@ use grantkeep_core::webhooks;
 
 use crate::attempts::Attempts;
 use crate::cors;
+use crate::late_start;
 use crate::log;
 use crate::problem::{Code, Problem};
 
@@ -91,10 +92,18 @@ pub struct NotedToken {
 pub fn start(function: &'static Function) -> Router {
     log::start();
     let started = Instant::now();
+    if App::needs_kms() {
+        return late_start::router(function, started);
+    }
     match App::from_env(function.needs) {
-        Ok(app) => router(&[function], app, function.name, started),
+        Ok(app) => one(function, app, started),
         Err(error) => misconfigured(function.name, &error),
     }
+}
+
+/// The router of one function that began to start at `started`.
+pub(crate) fn one(function: &'static Function, app: App, started: Instant) -> Router {
+    router(&[function], app, function.name, started)
 }
 
 /// The router of several functions in one process, as `cargo dev` and the tests have it.
@@ -126,7 +135,8 @@ fn router(
         .with_state(instance)
 }
 
-fn misconfigured(name: &'static str, error: &SettingsError) -> Router {
+/// Answers every request with what is wrong with the settings.
+pub(crate) fn misconfigured(name: &'static str, error: &SettingsError) -> Router {
     tracing::error!(event = "misconfigured", function = name, %error);
     let problem = Problem::new(Code::Misconfigured, error.to_string());
     Router::new().fallback(move |method: Method| {
@@ -136,6 +146,18 @@ fn misconfigured(name: &'static str, error: &SettingsError) -> Router {
         note(name, &method, UNMATCHED, status, Noted::default(), began);
         std::future::ready(response)
     })
+}
+
+/// The log line of a request that came before there were routes.
+pub(crate) fn note_unmatched(name: &str, method: &Method, status: StatusCode) {
+    note(
+        name,
+        method,
+        UNMATCHED,
+        status,
+        Noted::default(),
+        Instant::now(),
+    );
 }
 
 /// The route in the log where no route took the request: a path can hold anything.

@@ -48,7 +48,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Prints the link, and waits for its use if asked to.
 pub async fn run(command: &Connect, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let owner = Owner::new(Some(&command.workspace), Some(&command.actor))
         .map_err(|error| Failure::usage(error.to_string()))?;
     let providers = &app.settings.providers;

@@ -10,6 +10,7 @@ mod setup;
 
 use clap::Args;
 use grantkeep_core::App;
+use grantkeep_core::app::LoadError;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
@@ -34,20 +35,13 @@ pub async fn run(command: &Doctor, output: &Output) -> Result<Exit, Failure> {
     let mut findings = Findings::default();
     {
         let _progress = Progress::new(output, None, "looking");
-        match App::from_env(&[]) {
+        match App::load(&[]).await {
             Ok(app) => {
                 findings.ok("settings", "can all be read");
                 examine(&app, command, &mut findings).await;
             }
             Err(error) => {
-                for problem in error.0 {
-                    let detail = format!("{} {}", problem.variable, problem.message);
-                    findings.fail(
-                        "settings",
-                        detail,
-                        "set it where the functions run, and here",
-                    );
-                }
+                report(error, &mut findings);
                 // The database may still be looked at.
                 if let Ok(store) = settings::store() {
                     database::examine(&store, None, &mut findings).await;
@@ -60,6 +54,26 @@ pub async fn run(command: &Doctor, output: &Output) -> Result<Exit, Failure> {
         0 => Exit::Success,
         _ => Exit::Failure,
     })
+}
+
+fn report(error: LoadError, findings: &mut Findings) {
+    match error {
+        LoadError::Settings(error) => {
+            for problem in error.0 {
+                let detail = format!("{} {}", problem.variable, problem.message);
+                findings.fail(
+                    "settings",
+                    detail,
+                    "set it where the functions run, and here",
+                );
+            }
+        }
+        LoadError::Kms(error) => findings.fail(
+            "aws kms",
+            error.to_string(),
+            "see the key, its policy, and the AWS credentials of this environment",
+        ),
+    }
 }
 
 async fn examine(app: &App, command: &Doctor, findings: &mut Findings) {

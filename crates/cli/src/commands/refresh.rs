@@ -55,7 +55,7 @@ const PAGE: i64 = 200;
 
 /// Refreshes and tells how many, and which ones failed.
 pub async fn run(command: &Refresh, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     match (&command.one, &command.many) {
         (_, Some(many)) => refresh_many(&app, many, output).await,
         (Some(one), None) => refresh_one(&app, one, output).await,

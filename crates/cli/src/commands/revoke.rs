@@ -30,7 +30,7 @@ const FAILURES: [&str; 4] = [
 
 /// Asks, then disconnects.
 pub async fn run(command: &Revoke, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let connection = command.one.find(&app.store).await?;
     let key = &connection.key;
     let name = format!("{} of {}", key.provider, shown(&key.account));

@@ -58,7 +58,7 @@ impl Total {
 
 /// Rotates, and tells whether the older keys can go.
 pub async fn run(command: &RotateKeys, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let primary = app.settings.keys.primary_id().to_string();
     let before = keys::count(&app.store).await?;
     let aged: i64 = others(&before, &primary).map(|(_, count)| count).sum();

@@ -41,7 +41,7 @@ pub async fn run(command: &Show, output: &Output) -> Result<Exit, Failure> {
 }
 
 async fn reveal(command: &Show, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let connection = command.one.find(&app.store).await?;
     let providers = &app.settings.providers;
     command

@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use reqwest::Body as Sent;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{Http, HttpError, address_allowed, build, classify};
+use super::{Http, HttpError, classify};
 
 /// The longest silence while a body passes, either way, and before an answer begins.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -47,14 +47,7 @@ impl Http {
             }),
         });
         let request = reqwest::Request::try_from(request).map_err(|_| HttpError::Malformed)?;
-        if !address_allowed(request.url()) {
-            return Err(HttpError::PrivateAddress);
-        }
-        let client = self
-            .client
-            .get_or_init(|| build().ok())
-            .as_ref()
-            .ok_or(HttpError::Malformed)?;
+        let client = self.client(request.url())?;
 
         let answer = tokio::select! {
             answer = client.execute(request) => answer.map_err(|error| classify(&error))?,
