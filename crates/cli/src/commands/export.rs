@@ -51,7 +51,7 @@ pub struct Export {
 
 /// Exports, and says what could not be.
 pub async fn run(command: &Export, output: &Output) -> Result<Exit, Failure> {
-    let app = settings::app()?;
+    let app = settings::app().await?;
     if command.reveal {
         return reveal::reveal(&app, command, output).await;
     }

@@ -77,7 +77,7 @@ pub async fn run(command: Import, output: &Output) -> Result<Exit, Failure> {
             })?;
         }
     }
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let key = command.key.read()?;
     let files = files::below(&command.paths)?;
     let (backups, files): (Vec<_>, Vec<_>) =
