@@ -82,7 +82,7 @@ pub async fn run(command: &ImportTable, output: &Output) -> Result<Exit, Failure
     if command.undo {
         return undo(command, output).await;
     }
-    let app = settings::app()?;
+    let app = settings::app().await?;
     let other = command.from_env.as_deref().map(other).transpose()?;
     let from = other.as_ref().unwrap_or(&app.store);
     let adopted = adoption::adopted(&app.store).await?;
