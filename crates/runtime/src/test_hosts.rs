@@ -11,6 +11,7 @@ mod process;
 mod vercel;
 
 use std::path::Path;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -70,6 +71,25 @@ impl TestHost {
     pub async fn get(&self, path_and_query: &str) -> Response<Bytes> {
         let request = Request::get(path_and_query).body(Bytes::new());
         self.send(request.expect("a path and query")).await
+    }
+
+    /// The pieces of the answer as they arrive at the client, and when the host was told that
+    /// the function is done, where it is told.
+    ///
+    /// # Panics
+    /// On Lambda, where an answer arrives as a whole.
+    pub async fn pieces(
+        &self,
+        request: Request<Bytes>,
+    ) -> (Vec<(Instant, Bytes)>, Option<Instant>) {
+        match self {
+            TestHost::Vercel(host) => {
+                let (pieces, ended) = host.pieces(request).await;
+                (pieces, Some(ended))
+            }
+            TestHost::Port(host) => (client::pieces(host.address(), request).await, None),
+            TestHost::Lambda(_) => panic!("on Lambda answers have no pieces"),
+        }
     }
 
     /// Hands a ready-made event to a function on Lambda: the reply, or the error it reported.

@@ -4,15 +4,18 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tower::BoxError;
 
 use super::process::PATIENCE;
 
@@ -24,10 +27,38 @@ pub async fn send(address: SocketAddr, request: Request<Bytes>) -> Response<Byte
         .unwrap_or_else(|error| panic!("no answer to {path}: {error}"))
 }
 
+/// The body's pieces with the time of their arrival.
+pub async fn pieces(address: SocketAddr, request: Request<Bytes>) -> Vec<(Instant, Bytes)> {
+    let arrived = async {
+        let (response, connection) = begin(address, request).await.expect("an answer");
+        let mut body = response.into_body();
+        let mut pieces = Vec::new();
+        while let Some(frame) = body.frame().await {
+            if let Ok(piece) = frame.expect("a whole answer").into_data() {
+                pieces.push((Instant::now(), piece));
+            }
+        }
+        connection.abort();
+        pieces
+    };
+    timeout(PATIENCE, arrived).await.expect("an answer in time")
+}
+
 async fn exchange(
     address: SocketAddr,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, BoxError> {
+    let (response, connection) = begin(address, request).await?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    connection.abort();
+    Ok(Response::from_parts(parts, body))
+}
+
+async fn begin(
+    address: SocketAddr,
     mut request: Request<Bytes>,
-) -> Result<Response<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), BoxError> {
     let host = HeaderValue::from_str(&address.to_string())?;
     request.headers_mut().entry(header::HOST).or_insert(host);
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -38,10 +69,7 @@ async fn exchange(
     let response = sender
         .send_request(request.map(|bytes| Sent { bytes, chunked }))
         .await?;
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await?.to_bytes();
-    connection.abort();
-    Ok(Response::from_parts(parts, body))
+    Ok((response, connection))
 }
 
 /// A body that can keep its length to itself.

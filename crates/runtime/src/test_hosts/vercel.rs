@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
@@ -95,7 +95,25 @@ impl Vercel {
         })
     }
 
-    pub async fn send(&self, mut request: Request<Bytes>) -> Response<Bytes> {
+    pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (request, context) = self.invocation(request);
+        let response = client::send(self.address, request).await;
+        self.reports.end(&context).await;
+        response
+    }
+
+    /// The pieces of the answer, and when the function reported its end, as they arrived.
+    pub async fn pieces(&self, request: Request<Bytes>) -> (Vec<(Instant, Bytes)>, Instant) {
+        let (request, context) = self.invocation(request);
+        let ended = async {
+            self.reports.end(&context).await;
+            Instant::now()
+        };
+        tokio::join!(client::pieces(self.address, request), ended)
+    }
+
+    /// The request as the launcher sends it, and what its `end` will name.
+    fn invocation(&self, mut request: Request<Bytes>) -> (Request<Bytes>, Value) {
         let id = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let invocation = format!("invocation-{id}");
         let headers = request.headers_mut();
@@ -106,15 +124,8 @@ impl Vercel {
             "x-vercel-internal-ingress-bucket",
             HeaderValue::from_static("b-001"),
         );
-
-        let response = client::send(self.address, request).await;
-
         let context = json!({"invocationId": invocation, "requestId": id});
-        let ended =
-            |report: &Value| report["type"] == "end" && report["payload"]["context"] == context;
-        let end = self.reports.first(ended).await;
-        assert_eq!(end["payload"]["error"], Value::Null);
-        response
+        (request, context)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -141,6 +152,13 @@ impl Reports {
                 .push(report);
             self.more.notify_waiters();
         }
+    }
+
+    async fn end(&self, context: &Value) {
+        let ended =
+            |report: &Value| report["type"] == "end" && report["payload"]["context"] == *context;
+        let end = self.first(ended).await;
+        assert_eq!(end["payload"]["error"], Value::Null);
     }
 
     async fn first(&self, wanted: impl Fn(&Value) -> bool) -> Value {

@@ -2,6 +2,7 @@
 
 mod every_host;
 mod lambda;
+mod passing;
 mod port;
 mod startup;
 mod vercel;
