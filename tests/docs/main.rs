@@ -2,6 +2,7 @@
 
 mod answers;
 mod aws;
+mod checkpoint;
 mod deploy;
 mod pages;
 mod project;
