@@ -60,6 +60,8 @@ fn settings() -> BTreeSet<String> {
         asked.extend(asked_with(Some(client)));
     }
     asked.insert("LOG_LEVEL".to_owned());
+    // Stands in for REDIS_URL where a host sets it.
+    asked.remove("KV_URL");
     asked
 }
 

@@ -81,6 +81,15 @@ impl Bench {
         self.written.to_be_bytes().to_vec()
     }
 
+    fn key(&self, id: Uuid) -> RowKey {
+        RowKey {
+            id: ConnectionId(id),
+            provider: "gmail".to_owned(),
+            owner: Owner::new(None, Some(&self.actor)).expect("names"),
+            account: "alice@example.test".to_owned(),
+        }
+    }
+
     /// The row if a step with this id and version is about it.
     fn hit(&mut self, id: Uuid, version: i64) -> Option<&mut Row> {
         self.row
@@ -119,7 +128,7 @@ impl Bench {
     async fn save(&mut self) {
         let (id, version) = (self.some_id(), self.some_version());
         let token = self.next_token();
-        let saved = save(&self.store, id, version, &token).await;
+        let saved = save(&self.store, &self.key(id), version, &token).await;
 
         let expected = self.hit(id, version).map(|row| {
             *row = Row {
@@ -167,7 +176,7 @@ impl Bench {
 
     async fn mark_dead(&mut self) {
         let (id, version) = (self.some_id(), self.some_version());
-        let died = lease::mark_dead(&self.store, ConnectionId(id), version, "invalid_grant")
+        let died = lease::mark_dead(&self.store, &self.key(id), version, "invalid_grant")
             .await
             .expect("a statement");
 
@@ -180,12 +189,7 @@ impl Bench {
     async fn reconnect(&mut self) {
         let id = self.some_id();
         let token = self.next_token();
-        let key = RowKey {
-            id: ConnectionId(id),
-            provider: "gmail".to_owned(),
-            owner: Owner::new(None, Some(&self.actor)).expect("names"),
-            account: "alice@example.test".to_owned(),
-        };
+        let key = self.key(id);
         let saved = grant(&self.store, &key, &token).await;
 
         let fits = self.row.as_ref().is_none_or(|row| row.id == id);
@@ -222,7 +226,7 @@ impl Bench {
 
     async fn delete(&mut self) {
         let id = self.some_id();
-        let gone = write::delete(&self.store, ConnectionId(id), true, "revoked")
+        let gone = write::delete(&self.store, &self.key(id), true, "revoked")
             .await
             .expect("a statement");
 

@@ -38,18 +38,20 @@ async fn rf01_at_no_time_do_two_hold_the_lease_and_every_version_is_saved_once()
     for worker in 0..12_u64 {
         // A few instances with several requests each.
         let store = store(&url);
-        let (holder, id) = (holder.clone(), key.id);
+        let (holder, key) = (holder.clone(), key.clone());
         workers.push(tokio::spawn(async move {
             let mut random = Random::new(100 + worker);
             let mut saved: Vec<(i64, Vec<u8>)> = Vec::new();
             let mut deaths = 0;
             while Instant::now() < until {
-                let row = oauth_tokens::find_by_id(&store, id).await.expect("a read");
+                let row = oauth_tokens::find_by_id(&store, key.id)
+                    .await
+                    .expect("a read");
                 let seen = row.expect("a row").version;
                 let asked = Instant::now();
                 let name = random.id();
                 let lease = LEASE.as_secs_f64();
-                let got = lease::claim(&store, id, seen, name, lease, None).await;
+                let got = lease::claim(&store, key.id, seen, name, lease, None).await;
                 if got.expect("a statement").is_none() {
                     tokio::time::sleep(Duration::from_millis(random.below(10))).await;
                     continue;
@@ -77,7 +79,7 @@ async fn rf01_at_no_time_do_two_hold_the_lease_and_every_version_is_saved_once()
                     held.released |= held.name == name;
                 }
                 let token = name.as_bytes().to_vec();
-                if let Some(version) = save(&store, id.0, seen, &token).await {
+                if let Some(version) = save(&store, &key, seen, &token).await {
                     saved.push((version, token));
                 }
             }

@@ -1,6 +1,6 @@
 //! The store's own functions, in the few words that these tests need.
 
-use grantkeep_core::connection::{ConnectionId, RowKey};
+use grantkeep_core::connection::RowKey;
 use grantkeep_core::scope::ScopeSet;
 use grantkeep_core::store::oauth_tokens::lease::{self, Refreshed};
 use grantkeep_core::store::oauth_tokens::write::{self, Granted};
@@ -69,7 +69,7 @@ pub async fn grant(store: &Store, key: &RowKey, token: &[u8]) -> bool {
 }
 
 /// Stores `token` as refreshed from version `seen`; the new version.
-pub async fn save(store: &Store, id: Uuid, seen: i64, token: &[u8]) -> Option<i64> {
+pub async fn save(store: &Store, key: &RowKey, seen: i64, token: &[u8]) -> Option<i64> {
     let refreshed = Refreshed {
         sealed: token,
         key_id: "00000000".to_owned(),
@@ -77,7 +77,7 @@ pub async fn save(store: &Store, id: Uuid, seen: i64, token: &[u8]) -> Option<i6
         expires_in: Some(LASTS),
         refresh_expires_in: None,
     };
-    lease::save_refreshed(store, ConnectionId(id), seen, &refreshed)
+    lease::save_refreshed(store, key, seen, &refreshed)
         .await
         .expect("a statement")
         .map(|saved| saved.version)

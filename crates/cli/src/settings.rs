@@ -1,7 +1,10 @@
 //! From the environment to what a command needs, and no more: `migrate` asks for no
 //! encryption key.
 
+use std::sync::Arc;
+
 use grantkeep_core::App;
+use grantkeep_core::cache::Cache;
 use grantkeep_core::kms::Kms;
 use grantkeep_core::provider::Registry;
 use grantkeep_core::session::SessionKey;
@@ -23,7 +26,14 @@ pub fn kms() -> Result<Kms, Failure> {
 /// The database alone.
 pub fn store() -> Result<Store, Failure> {
     let url = Settings::read_database(&variable)?;
-    Store::new(&url).map_err(|error| Failure::settings(format!("DATABASE_URL {error}")))
+    let cache = Settings::read_redis(&variable)?
+        .map(|redis| Cache::new(redis, &url))
+        .transpose()
+        .map_err(|error| Failure::settings(format!("REDIS_CA_CERT {error}")))?;
+    let store =
+        Store::new(&url).map_err(|error| Failure::settings(format!("DATABASE_URL {error}")))?;
+    // Functions must not go on serving from the cache what a command changes.
+    Ok(store.with_cache(cache.map(Arc::new)))
 }
 
 /// The providers and their clients alone.

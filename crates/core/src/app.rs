@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::cache::Cache;
 use crate::http::Http;
 use crate::kms::{self, KmsError};
 use crate::oauth::key_sets::KeySets;
@@ -24,6 +25,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Postgres.
     pub store: Store,
+    /// Redis, where there is one.
+    pub cache: Option<Arc<Cache>>,
     /// The way out.
     pub http: Http,
     /// Signing keys of providers and of the sessions' issuer.
@@ -87,9 +90,22 @@ impl App {
                 message: error.to_string(),
             }])
         })?;
+        let cache = settings
+            .redis
+            .clone()
+            .map(|url| Cache::new(url, &settings.database))
+            .transpose()
+            .map_err(|error| {
+                SettingsError(vec![Problem {
+                    variable: "REDIS_CA_CERT".to_owned(),
+                    message: error.to_string(),
+                }])
+            })?
+            .map(Arc::new);
         Ok(Self(Arc::new(Parts {
             settings,
-            store,
+            store: store.with_cache(cache.clone()),
+            cache,
             http: Http::default(),
             key_sets: KeySets::default(),
             unsaved: Unsaved::default(),

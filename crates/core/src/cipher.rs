@@ -221,6 +221,11 @@ impl Place {
         Self(encoded)
     }
 
+    /// The encoding itself, the same for the same parts only.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn aad(&self, key: KeyId) -> Aad<Vec<u8>> {
         Aad::from([self.0.as_slice(), &key.0].concat())
     }

@@ -49,8 +49,8 @@ pub async fn disconnect(app: &App, connection: &Connection) -> Result<Disconnect
             });
         }
     };
-    let (id, revoked) = (connection.key.id, reason.is_none());
-    write::delete(&app.store, id, revoked, reason.unwrap_or("revoked")).await?;
+    let (key, revoked) = (&connection.key, reason.is_none());
+    write::delete(&app.store, key, revoked, reason.unwrap_or("revoked")).await?;
     Ok(Disconnected { revoked, reason })
 }
 
@@ -65,7 +65,7 @@ async fn queue(
     let sealed = keys.seal(&credentials.to_plaintext(), &place, app.fill);
     let key_id = keys.primary_id().to_string();
     let wait = revocations::wait(app, 0, asked);
-    pending_revocations::queue(&app.store, connection.key.id, &sealed, &key_id, wait).await
+    pending_revocations::queue(&app.store, &connection.key, &sealed, &key_id, wait).await
 }
 
 /// Waits, not for ever, until no refresh runs beside it: a refresh token that is rotated

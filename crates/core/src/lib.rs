@@ -8,6 +8,7 @@
 pub mod api;
 pub mod app;
 pub mod backup;
+pub mod cache;
 pub mod cipher;
 pub mod cold_start;
 pub mod connect;

@@ -5,6 +5,7 @@ mod sessions;
 
 use std::fmt::Write as _;
 
+use crate::cache::RedisUrl;
 use crate::cipher::KeyRing;
 use crate::provider::Registry;
 use crate::return_to::{AllowedOrigins, PublicUrl};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub webhook: Option<Endpoint>,
     /// `AUDIT_READS`.
     pub audit_reads: AuditReads,
+    /// `REDIS_URL` or `KV_URL`, with `REDIS_CA_CERT`; without it nothing is cached.
+    pub redis: Option<RedisUrl>,
 }
 
 /// Where it is written down who read which token.
@@ -160,6 +163,7 @@ impl Settings {
         let providers = providers(&mut env);
         let webhook = webhook(&mut env);
         let audit_reads = audit_reads(&mut env);
+        let redis = redis(&mut env);
 
         match (database, keys, public_url, origins, providers) {
             (Some(database), Some(keys), Some(public_url), Some(origins), Some(providers))
@@ -177,6 +181,7 @@ impl Settings {
                     providers,
                     webhook,
                     audit_reads,
+                    redis,
                 })
             }
             _ => Err(SettingsError(env.problems)),
@@ -188,6 +193,16 @@ impl Settings {
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<DatabaseUrl, SettingsError> {
         read_part(lookup, database)
+    }
+
+    /// The cache alone, of this database.
+    pub fn read_redis(
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<RedisUrl>, SettingsError> {
+        read_part(lookup, |env| {
+            let url = redis(env);
+            env.problems.is_empty().then_some(url)
+        })
     }
 
     /// The providers and their clients alone.
@@ -290,6 +305,14 @@ fn cron_secret(env: &mut Environment<'_>, needed: bool) -> Option<CronSecret> {
         );
     }
     Some(CronSecret::new(secret))
+}
+
+fn redis(env: &mut Environment<'_>) -> Option<RedisUrl> {
+    let certificates = env.get("REDIS_CA_CERT");
+    let (variable, url) = ["REDIS_URL", "KV_URL"]
+        .into_iter()
+        .find_map(|variable| Some((variable, env.get(variable)?)))?;
+    env.checked(variable, RedisUrl::parse(&url, certificates))
 }
 
 fn audit_reads(env: &mut Environment<'_>) -> AuditReads {
@@ -402,6 +425,7 @@ mod tests {
             "WEBHOOK_URL",
             "WEBHOOK_SECRET",
             "AUDIT_READS",
+            "REDIS_URL",
         ]
         .map(|name| (name, "canary,canary"))
         .to_vec();
@@ -418,6 +442,7 @@ mod tests {
             "WEBHOOK_URL",
             "WEBHOOK_SECRET",
             "AUDIT_READS",
+            "REDIS_URL",
         ] {
             assert!(error.contains(name), "{name}: {error}");
         }

@@ -2,18 +2,20 @@
 //! once across all instances.
 
 mod audit;
+mod cached;
 pub(crate) mod pause;
 pub(crate) mod refresh;
 mod save;
 
 pub use audit::{issue, refused};
+pub use cached::Cached;
 
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::cipher::OpenError;
-use crate::connection::{Column, Owner, RowKey};
-use crate::credentials::Credentials;
+use crate::connection::{Column, Owner, RowKey, Version};
+use crate::credentials::{Credentials, Times};
 use crate::provider::Provider;
 use crate::scope::{Mode, ScopeSet};
 use crate::secret::AccessToken;
@@ -44,6 +46,39 @@ pub struct Usable {
     pub credentials: Credentials,
     /// False when it was refreshed and could not be saved.
     pub persisted: bool,
+}
+
+/// A token that works, as it is handed out to a caller.
+pub struct Issued {
+    /// Where it is from.
+    pub key: RowKey,
+    /// What it is good for.
+    pub scopes: ScopeSet,
+    /// Which of the connection's token sets.
+    pub version: Version,
+    /// When it came and ends.
+    pub times: Times,
+    /// The token set; without its refresh token where that was not asked for.
+    pub credentials: Credentials,
+    /// False when it was refreshed and could not be saved.
+    pub persisted: bool,
+    /// Whether the cache had it.
+    pub cached: Cached,
+}
+
+impl From<Usable> for Issued {
+    fn from(usable: Usable) -> Self {
+        let times = usable.connection.times();
+        Self {
+            key: usable.connection.key,
+            scopes: usable.connection.scopes,
+            version: usable.connection.version,
+            times,
+            credentials: usable.credentials,
+            persisted: usable.persisted,
+            cached: Cached::Not,
+        }
+    }
 }
 
 /// Why a connection could not give a usable access token.

@@ -58,8 +58,8 @@ impl Kept {
             expires_in: left(self.expires_at),
             refresh_expires_in: left(self.refresh_expires_at),
         };
-        let (id, seen) = (self.connection.key.id, self.connection.version);
-        lease::save_refreshed(store, id, seen, &refreshed).await
+        let (key, seen) = (&self.connection.key, self.connection.version);
+        lease::save_refreshed(store, key, seen, &refreshed).await
     }
 }
 

@@ -79,7 +79,7 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
     if let Ok(unknown) = rotate::unknown_keys(app).await {
         body["encryption"]["unknown_key_ids"] = unknown.into_iter().map(|(id, _)| id).collect();
     }
-    body["cache"] = json!({"configured": false});
+    body["cache"] = cache(app).await;
     body["webhook"] = webhook(app, key).await;
     if let Ok((counts, oldest)) = oauth_tokens::summary(&app.store, key.0.workspace()).await {
         let counts = counts.into_iter();
@@ -116,4 +116,23 @@ async fn webhook(app: &App, key: &ServiceKey) -> Value {
         state["given_up"] = standing.given_up.into();
     }
     state
+}
+
+/// Whether this instance reaches Redis. It is a cache: nothing fails without it.
+async fn cache(app: &App) -> Value {
+    let Some(cache) = &app.cache else {
+        return json!({"configured": false});
+    };
+    match cache.ping().await {
+        Ok(latency) => json!({
+            "configured": true,
+            "reachable": true,
+            "latency_ms": latency.as_secs_f64() * 1e3,
+        }),
+        Err(error) => json!({
+            "configured": true,
+            "reachable": false,
+            "error": error.to_string(),
+        }),
+    }
 }

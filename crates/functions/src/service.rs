@@ -85,6 +85,8 @@ pub struct NotedToken {
     pub scope: String,
     /// RFC 3339.
     pub expires_at: Option<String>,
+    /// Whether the cache had it, `hit` or `miss`; absent where it was not asked.
+    pub cache: Option<&'static str>,
 }
 
 /// The router of one function, from the environment. Settings that are missing or
@@ -245,6 +247,7 @@ fn note(
             .token
             .as_ref()
             .and_then(|token| token.expires_at.as_deref()),
+        cache = noted.token.as_ref().and_then(|token| token.cache),
     );
 }
 

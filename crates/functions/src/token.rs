@@ -14,7 +14,7 @@ use grantkeep_core::scope::{Mode, ScopeSet};
 use grantkeep_core::secret::AccessToken;
 use grantkeep_core::service_key::Permission;
 use grantkeep_core::settings::Need;
-use grantkeep_core::tokens::{self, Usable, Wanted};
+use grantkeep_core::tokens::{self, Issued, Wanted};
 
 use crate::caller::ServiceKey;
 use crate::extract::{Json, Query};
@@ -144,18 +144,17 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
         rejected: ask.rejected,
     };
 
-    let result = tokens::issue(app, provider, &wanted, &key.0.name).await;
-    let connection = result
-        .as_ref()
-        .ok()
-        .map(|usable| usable.connection.key.id.to_string());
-    let token = result.as_ref().ok().map(|usable| noted(app, usable));
+    let exported = ask.format == Some(Format::AuthorizedUser);
+    let whole = exported && key.0.permits(Permission::Export);
+    let result = tokens::issue(app, provider, &wanted, &key.0.name, whole).await;
+    let connection = result.as_ref().ok().map(|issued| issued.key.id.to_string());
+    let token = result.as_ref().ok().map(|issued| noted(app, issued));
     let mut response = match result {
-        Ok(usable) if ask.format == Some(Format::AuthorizedUser) => {
+        Ok(issued) if exported => {
             let definition = provider.definition(&app.http).await?;
-            authorized_user(key, provider, definition, &usable)
+            authorized_user(whole, provider, definition, &issued)
         }
-        Ok(usable) => success(&usable),
+        Ok(issued) => success(&issued),
         Err(error) => Problem::of_token(error, |scopes, account| {
             provider_path::connect_url(app, &provider.name, scopes, account)
         })
@@ -170,12 +169,13 @@ async fn answer(app: &App, key: &ServiceKey, ask: Ask) -> Result<Response, Probl
     Ok(response)
 }
 
-fn noted(app: &App, usable: &Usable) -> NotedToken {
-    let token = usable.credentials.access_token.expose();
+fn noted(app: &App, issued: &Issued) -> NotedToken {
+    let token = issued.credentials.access_token.expose();
     NotedToken {
         fingerprint: app.settings.keys.fingerprint(token),
-        scope: usable.connection.scopes.join(" "),
-        expires_at: usable.connection.expires_at.map(rfc3339),
+        scope: issued.scopes.join(" "),
+        expires_at: issued.times.expires_at.map(rfc3339),
+        cache: issued.cached.as_str(),
     }
 }
 
@@ -198,47 +198,35 @@ struct Answer<'a> {
 
 /// google-auth's JSON; with the secrets in it only for a key that may export.
 fn authorized_user(
-    key: &ServiceKey,
+    secrets: bool,
     provider: &Provider,
     definition: &Definition,
-    usable: &Usable,
+    issued: &Issued,
 ) -> Response {
-    let Usable {
-        connection,
-        credentials,
-        ..
-    } = usable;
-    let (scopes, account) = (&connection.scopes, &connection.key.account);
-    let times = connection.times();
-    let secrets = key.0.permits(Permission::Export);
-    let client = &provider.client;
-    json(
-        StatusCode::OK,
-        &credentials.authorized_user(definition, client, &times, scopes, account, secrets),
-    )
+    let (scopes, account) = (&issued.scopes, &issued.key.account);
+    let (client, times) = (&provider.client, &issued.times);
+    let body = issued
+        .credentials
+        .authorized_user(definition, client, times, scopes, account, secrets);
+    json(StatusCode::OK, &body)
 }
 
-fn success(usable: &Usable) -> Response {
-    let Usable {
-        connection,
-        credentials,
-        persisted,
-    } = usable;
-    let times = connection.times();
+fn success(issued: &Issued) -> Response {
+    let Issued { key, times, .. } = issued;
     json(
         StatusCode::OK,
         &Answer {
-            access_token: credentials.access_token.expose(),
+            access_token: issued.credentials.access_token.expose(),
             token_type: "Bearer",
             expires_in: times.expires_in(),
             expires_at: times.expires_at.map(rfc3339),
-            scope: connection.scopes.join(" "),
-            connection_id: connection.key.id.to_string(),
-            provider: &connection.key.provider,
-            workspace: &connection.key.owner.workspace,
-            actor: &connection.key.owner.actor,
-            account: &connection.key.account,
-            persisted: *persisted,
+            scope: issued.scopes.join(" "),
+            connection_id: key.id.to_string(),
+            provider: &key.provider,
+            workspace: &key.owner.workspace,
+            actor: &key.owner.actor,
+            account: &key.account,
+            persisted: issued.persisted,
         },
     )
 }

@@ -35,7 +35,7 @@ pub async fn run(command: &Delete, output: &Output) -> Result<Exit, Failure> {
     command.confirmation.ask(&format!(
         "Forget {name} without revoking it at the provider?"
     ))?;
-    let deleted = write::delete(&store, key.id, false, REASON).await?;
+    let deleted = write::delete(&store, key, false, REASON).await?;
     output.result(
         &json!({"id": key.id.to_string(), "deleted": deleted, "revoked": false}),
         &format!("Forgot {name}."),

@@ -121,6 +121,12 @@ impl DatabaseUrl {
         })
     }
 
+    /// Which database it is: hosts, ports and name.
+    pub fn identity(&self) -> Vec<u8> {
+        let (hosts, ports) = (self.config.get_hosts(), self.config.get_ports());
+        format!("{hosts:?} {ports:?} {:?}", self.config.get_dbname()).into_bytes()
+    }
+
     /// How far the server's identity is checked.
     pub fn verification(&self) -> Verification {
         self.verification

@@ -19,7 +19,7 @@ pub mod pending_revocations;
 pub mod prune;
 pub mod schema;
 pub mod sent_messages;
-mod tls;
+pub(crate) mod tls;
 pub mod token_reads;
 pub mod users;
 
@@ -38,6 +38,9 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
+
+use crate::cache::Cache;
+use crate::connection::RowKey;
 
 /// The longest that one statement may take, the wait for a connection included.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,6 +80,8 @@ pub struct Store {
     pool: Pool,
     /// An event was written since somebody last asked.
     news: Arc<AtomicBool>,
+    /// What has to know of a change before it is made.
+    cache: Option<Arc<Cache>>,
 }
 
 impl Store {
@@ -99,7 +104,24 @@ impl Store {
         Ok(Self {
             pool,
             news: Arc::default(),
+            cache: None,
         })
+    }
+
+    /// With a cache that is told of every change before it is made.
+    pub fn with_cache(self, cache: Option<Arc<Cache>>) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// To be called before each statement that changes what a token read answers: from here
+    /// on nobody is served what the cache holds of this connection.
+    /// `subject` is the account's stable id where the change brings one.
+    /// Whether that is so; if not, it is for five seconds at the most.
+    async fn will_change(&self, key: &RowKey, subject: Option<&str>) -> bool {
+        match &self.cache {
+            None => true,
+            Some(cache) => cache.block(key, subject).await,
+        }
     }
 
     /// Whether an event was written through this store since the last call.

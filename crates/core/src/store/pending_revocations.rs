@@ -26,11 +26,12 @@ pub struct Pending {
 /// in `retry_in` seconds, and notes both. Nothing where the connection is gone already.
 pub async fn queue(
     store: &Store,
-    id: ConnectionId,
+    key: &RowKey,
     sealed: &[u8],
     key_id: &str,
     retry_in: f64,
 ) -> Result<(), StoreError> {
+    store.will_change(key, None).await;
     let rows = store
         .write(
             "with gone as (
@@ -51,7 +52,7 @@ pub async fn queue(
                    from gone)
              select from gone",
             &[
-                (&id.0, Type::UUID),
+                (&key.id.0, Type::UUID),
                 (&sealed, Type::BYTEA),
                 (&key_id, Type::TEXT),
                 (&retry_in, Type::FLOAT8),

@@ -39,7 +39,7 @@ fn verifier(
         Verification::VerifyCa => false,
         Verification::VerifyFull => true,
     };
-    let roots = Arc::new(roots(url)?);
+    let roots = Arc::new(roots(url.certificates()).ok_or(DatabaseUrlError::Certificate)?);
     let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
         .build()
         .map_err(|_| DatabaseUrlError::Certificate)?;
@@ -50,24 +50,19 @@ fn verifier(
     })
 }
 
-fn roots(url: &DatabaseUrl) -> Result<RootCertStore, DatabaseUrlError> {
-    let Some(pem) = url.certificates() else {
-        return Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
+/// The authorities in `pem`, Mozilla's list where there is none; `None` if `pem` holds no
+/// certificate or something else.
+pub(crate) fn roots(pem: Option<&str>) -> Option<RootCertStore> {
+    let Some(pem) = pem else {
+        return Some(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect());
     };
     // Deployment tools often store line breaks as `\n`.
     let pem = pem.replace("\\n", "\n");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|_| DatabaseUrlError::Certificate)?;
-        roots
-            .add(certificate)
-            .map_err(|_| DatabaseUrlError::Certificate)?;
+        roots.add(certificate.ok()?).ok()?;
     }
-    if roots.is_empty() {
-        Err(DatabaseUrlError::Certificate)
-    } else {
-        Ok(roots)
-    }
+    (!roots.is_empty()).then_some(roots)
 }
 
 /// `sslmode=require`: encrypted, the other side unchecked.

@@ -1,24 +1,26 @@
 //! Tokens that are handed out to a caller: with `AUDIT_READS=table` each read leaves a row,
 //! refused ones too.
 
-use super::{TokenError, Usable, Wanted, flush, only, serve, usable};
+use super::{Issued, TokenError, Usable, Wanted, cached, flush, only, serve};
 use crate::app::App;
 use crate::connection::Owner;
 use crate::provider::Provider;
 use crate::settings::AuditReads;
 use crate::store::token_reads::{self, ISSUED, Noted, Reading};
 
-/// What [`usable`] answers, for the service key of this name. With `AUDIT_READS=table` the
-/// read and its row are one statement; a token whose row cannot be written is not handed
-/// out, so one that was refreshed while the database was away is not either.
+/// What [`super::usable`] answers, for the service key of this name; `whole` with the
+/// refresh token. With `AUDIT_READS=table` the read and its row are one statement, so the
+/// cache is not asked; a token whose row cannot be written is not handed out, so one that
+/// was refreshed while the database was away is not either.
 pub async fn issue(
     app: &App,
     provider: &Provider,
     wanted: &Wanted,
     key: &str,
-) -> Result<Usable, TokenError> {
+    whole: bool,
+) -> Result<Issued, TokenError> {
     if app.settings.audit_reads == AuditReads::Log {
-        return usable(app, provider, wanted).await;
+        return cached::issue(app, provider, wanted, whole).await;
     }
     flush(app).await;
     let reading = Reading {
@@ -34,7 +36,7 @@ pub async fn issue(
         Err(error) => Err(error),
     };
     put_right(app, &noted, &result).await;
-    result
+    result.map(Issued::from)
 }
 
 /// The row was written before it was known how the read would end. Where it ended otherwise

@@ -148,7 +148,7 @@ async fn without_refresh_token(
 /// Marks the grant as dead unless somebody has saved another token set meanwhile.
 async fn die(app: &App, current: Usable, reason: &str) -> Result<Usable, TokenError> {
     let (id, seen) = (current.connection.key.id, current.connection.version);
-    if lease::mark_dead(&app.store, id, seen, reason).await? {
+    if lease::mark_dead(&app.store, &current.connection.key, seen, reason).await? {
         let provider = &current.connection.key.provider;
         tracing::warn!(connection_id = %id, %provider, reason, "reauthorization required");
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::{Store, StoreError};
 use crate::cipher::KeyId;
-use crate::connection::{RowKey, Version};
+use crate::connection::{ConnectionId, Owner, RowKey, Version};
 
 /// Where a row goes, and what is sealed for it.
 #[derive(Clone, Debug, Serialize)]
@@ -76,6 +76,18 @@ impl Place {
     /// The connection's id.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    fn key(&self) -> RowKey {
+        RowKey {
+            id: ConnectionId(self.id),
+            provider: self.provider.clone(),
+            owner: Owner {
+                workspace: self.workspace_id.clone(),
+                actor: self.actor_id.clone(),
+            },
+            account: self.account.clone(),
+        }
     }
 }
 
@@ -147,10 +159,22 @@ pub async fn save(
                from saved join given using (id)){noted}
          select id from saved"
     );
-    let rows = store
+    for row in rows {
+        // Where Redis does not take one, it is not asked for each of thousands.
+        if !store
+            .will_change(&row.place.key(), row.subject.as_deref())
+            .await
+        {
+            break;
+        }
+    }
+    let saved = store
         .write(&sql, &[(&Json(rows), Type::JSON), (&ledger, Type::TEXT)])
         .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    if ledger.is_none() && !saved.is_empty() {
+        store.wrote_event();
+    }
+    Ok(saved.iter().map(|row| row.get(0)).collect())
 }
 
 /// Which of these connections the credentials of this fingerprint were imported into.

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::super::{Store, StoreError};
-use crate::connection::{ConnectionId, Version};
+use crate::connection::{ConnectionId, RowKey, Version};
 use crate::scope::ScopeSet;
 
 /// A lease that was got.
@@ -91,10 +91,11 @@ pub struct Saved {
 /// that a late winner who holds a rotated refresh token is still saved.
 pub async fn save_refreshed(
     store: &Store,
-    id: ConnectionId,
+    key: &RowKey,
     seen: Version,
     refreshed: &Refreshed<'_>,
 ) -> Result<Option<Saved>, StoreError> {
+    store.will_change(key, None).await;
     let scopes = refreshed.scopes.map(ScopeSet::as_slice);
     let rows = store
         .write(
@@ -124,7 +125,7 @@ pub async fn save_refreshed(
               returning id)
              select version, expires_at, now(), exists (select from noted) from saved",
             &[
-                (&id.0, Type::UUID),
+                (&key.id.0, Type::UUID),
                 (&seen, Type::INT8),
                 (&refreshed.sealed, Type::BYTEA),
                 (&refreshed.key_id, Type::TEXT),
@@ -225,10 +226,11 @@ pub async fn put_off(
 /// whether it did.
 pub async fn mark_dead(
     store: &Store,
-    id: ConnectionId,
+    key: &RowKey,
     seen: Version,
     reason: &str,
 ) -> Result<bool, StoreError> {
+    store.will_change(key, None).await;
     let rows = store
         .write(
             "with dead as (
@@ -246,7 +248,7 @@ pub async fn mark_dead(
                    from dead)
              select id from dead",
             &[
-                (&id.0, Type::UUID),
+                (&key.id.0, Type::UUID),
                 (&seen, Type::INT8),
                 (&reason, Type::TEXT),
             ],

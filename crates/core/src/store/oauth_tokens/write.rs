@@ -40,6 +40,7 @@ pub struct Granted<'a> {
 /// together, and a refresh that is under way loses. `false` when another row has taken this
 /// key meanwhile: find again and seal for that one.
 pub async fn save_granted(store: &Store, granted: &Granted<'_>) -> Result<bool, StoreError> {
+    store.will_change(granted.key, granted.subject).await;
     let rows = store
         .write(
             "with before as (select status from oauth_tokens where id = $1),
@@ -168,10 +169,11 @@ pub async fn save_pending(
 /// Forgets a connection with its ciphertext and notes why; `false` when it was gone.
 pub async fn delete(
     store: &Store,
-    id: ConnectionId,
+    key: &RowKey,
     revoked: bool,
     reason: &str,
 ) -> Result<bool, StoreError> {
+    store.will_change(key, None).await;
     let rows = store
         .write(
             "with gone as (
@@ -186,7 +188,7 @@ pub async fn delete(
                    from gone)
              select id from gone",
             &[
-                (&id.0, Type::UUID),
+                (&key.id.0, Type::UUID),
                 (&revoked, Type::BOOL),
                 (&reason, Type::TEXT),
             ],

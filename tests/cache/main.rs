@@ -1,0 +1,8 @@
+//! The Redis cache against real Redis servers, and against servers that are none. It only
+//! ever makes reads cheaper: never wrong, never failing.
+
+mod faults;
+mod fresh;
+mod hits;
+mod race;
+mod server;
