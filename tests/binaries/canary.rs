@@ -18,6 +18,7 @@ use crate::needles::Needle;
 use crate::steps::lines;
 use crate::tap::{TRACE_ID, Tap};
 
+mod popup;
 mod trouble;
 
 /// A deployment that is gone through, and what it stored at each step.

@@ -15,7 +15,7 @@ const READONLY: &str = "https://www.googleapis.com/auth/gmail.readonly";
 const SEND: &str = "https://www.googleapis.com/auth/gmail.send";
 
 /// Checks an answer of one operation; answers its problem's code, empty without one.
-fn documented(document: &Value, operation: &str, reply: &Reply) -> String {
+pub fn documented(document: &Value, operation: &str, reply: &Reply) -> String {
     let (method, path) = operation.split_once(' ').expect("METHOD path");
     let operation = &document["paths"][path][method.to_ascii_lowercase()];
     let status = reply.status.to_string();

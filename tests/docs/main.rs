@@ -5,6 +5,7 @@ mod aws;
 mod checkpoint;
 mod deploy;
 mod pages;
+mod popup;
 mod project;
 mod routes;
 mod schema;

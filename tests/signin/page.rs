@@ -1,8 +1,7 @@
 //! What a page with the popup does: gets a code, posts it.
 
-use grantkeep_demo_provider::client::DEMO_CLIENT_ID;
 use grantkeep_tests::http::send;
-use grantkeep_tests::visitor::submit;
+use grantkeep_tests::visitor::popup_code;
 use grantkeep_tests::{Consent, Reply, TestApi, database};
 use serde_json::{Value, json};
 
@@ -13,18 +12,7 @@ pub const MARK: (&str, &str) = ("x-requested-with", "XmlHttpRequest");
 
 /// The code that the popup gives to the page.
 pub async fn code(api: &TestApi, scope: &str, consent: &Consent) -> String {
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("client_id", DEMO_CLIENT_ID)
-        .append_pair("redirect_uri", "postmessage")
-        .append_pair("response_type", "code")
-        .append_pair("access_type", "offline")
-        .append_pair("prompt", "consent")
-        .append_pair("scope", scope)
-        .finish();
-    let address = format!("{}/authorize?{query}", api.provider.origin());
-    let given = submit(&address, consent).await;
-    let code = given.json()["code"].as_str().map(str::to_owned);
-    code.unwrap_or_else(|| panic!("no code: {}", given.text))
+    popup_code(&api.provider, scope, consent).await
 }
 
 /// The usual scopes of Gmail and who it is.

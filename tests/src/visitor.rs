@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use grantkeep_demo_provider::DemoProvider;
+use grantkeep_demo_provider::client::DEMO_CLIENT_ID;
 use url::Url;
 
 use crate::http::{Reply, client, send};
@@ -170,4 +172,20 @@ pub async fn submit(location: &str, consent: &Consent) -> Reply {
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form.finish());
     send(request).await
+}
+
+/// The code that a page gets from the demo provider's popup.
+pub async fn popup_code(provider: &DemoProvider, scope: &str, consent: &Consent) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", DEMO_CLIENT_ID)
+        .append_pair("redirect_uri", "postmessage")
+        .append_pair("response_type", "code")
+        .append_pair("access_type", "offline")
+        .append_pair("prompt", "consent")
+        .append_pair("scope", scope)
+        .finish();
+    let address = format!("{}/authorize?{query}", provider.origin());
+    let given = submit(&address, consent).await;
+    let code = given.json()["code"].as_str().map(str::to_owned);
+    code.unwrap_or_else(|| panic!("no code: {}", given.text))
 }

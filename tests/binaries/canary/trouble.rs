@@ -19,6 +19,7 @@ pub async fn everything(watched: &mut Watched) {
     whole_flow(&watched.deployment, "user-1", "alice@example.test").await;
     whole_flow(&watched.deployment, "user-2", "bob@example.test").await;
     watched.look().await;
+    super::popup::signed_in_and_proxied(watched).await;
     denied_and_forged(watched).await;
     refused_exchanges(watched).await;
     bad_identities(watched).await;
@@ -243,7 +244,11 @@ async fn wrong_credentials(watched: &mut Watched) {
 /// A row that does not open, and a database that refuses.
 async fn unreadable_rows(watched: &mut Watched) {
     let url = watched.deployment.database_url.clone();
-    database::execute(&url, "update oauth_tokens set actor_id = 'somebody-else'").await;
+    database::execute(
+        &url,
+        "update oauth_tokens set actor_id = 'somebody-else' where actor_id = 'default'",
+    )
+    .await;
     let path = "/api/token?provider=gmail&actor=somebody-else";
     let moved = watched.deployment.call("GET", path, None).await;
     assert_eq!(
