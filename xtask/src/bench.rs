@@ -11,6 +11,7 @@ mod poll;
 mod proxy;
 mod report;
 mod size;
+mod tables;
 mod warm;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use report::Report;
 pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
 
 /// What is measured alone only.
-pub const LARGE: [&str; 1] = ["poll"];
+pub const LARGE: [&str; 2] = ["poll", "import-table"];
 
 /// Why nothing was measured, for people.
 type Error = Box<dyn std::error::Error>;
@@ -47,6 +48,7 @@ pub fn run(part: &str) -> ExitCode {
 pub fn run_large(part: &str) -> ExitCode {
     let done = match part {
         "poll" => poll::run(),
+        "import-table" => tables::run(),
         other => Err(format!("nothing is called {other}").into()),
     };
     match done {

@@ -20,6 +20,12 @@ Measures the mail worker on 10,000 mailboxes (or GRANTKEEP_BENCH_MAILBOXES) of a
 provider that takes 50 ms for each request: alone, four at once, and killed in the middle.
 GRANTKEEP_BENCH_CRON names another build of the cron function.
 
+       cargo xtask bench import-table
+
+Measures the command on an earlier token table of 100,000 rows (or GRANTKEEP_BENCH_ROWS),
+killed in the middle once, then its backup and restore. GRANTKEEP_BENCH_CLI names another
+build of the command.
+
        cargo xtask verify HOST
 
 Builds with the host's own tools what is deployed to it, looks at what they built, and
