@@ -5,5 +5,6 @@ mod api;
 mod backup;
 mod command;
 mod formats;
+mod page;
 mod support;
 mod table;

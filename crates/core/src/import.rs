@@ -59,6 +59,8 @@ pub struct Whose {
     pub actor: Option<String>,
     pub account: Option<String>,
     pub subject: Option<String>,
+    /// The user in a sign-in library's table: the actor, where the whole table is imported.
+    pub user: Option<String>,
     pub created_at: Option<DateTime<Utc>>,
 }
 

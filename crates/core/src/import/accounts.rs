@@ -25,6 +25,7 @@ fn auth_js(members: &Members) -> Result<Imported, Refused> {
         whose: Whose {
             provider: members.text("provider")?.map(str::to_owned),
             subject: members.id("providerAccountId")?,
+            user: members.id("userId")?,
             ..Whose::default()
         },
     })
@@ -56,6 +57,7 @@ fn better_auth(members: &Members) -> Result<Imported, Refused> {
         whose: Whose {
             provider: members.text("providerId")?.map(str::to_owned),
             subject: members.id("accountId")?,
+            user: members.id("userId")?,
             ..Whose::default()
         },
     })

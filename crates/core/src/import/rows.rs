@@ -189,6 +189,7 @@ fn whose(row: &Members) -> Result<Whose, Refused> {
         actor: row.first_id(&["actor_id", "actor", "user_id"])?,
         account: row.first_id(&["account", "email"])?,
         subject: None,
+        user: None,
         created_at,
     })
 }

@@ -180,7 +180,11 @@ impl<'a> TableImport<'a> {
                 .workspace
                 .as_deref()
                 .or(whose.workspace.as_deref()),
-            self.plan.actor.as_deref().or(whose.actor.as_deref()),
+            self.plan
+                .actor
+                .as_deref()
+                .or(whose.actor.as_deref())
+                .or(whose.user.as_deref()),
         )
         .map_err(|error| skipped(error.to_string()))?;
         let order = Order {
