@@ -1,7 +1,9 @@
 //! What the scheduler runs: who may start it, what it refreshes, retries, revokes and deletes.
 
 mod access;
+mod bench;
 mod failures;
+mod kills;
 mod prune;
 mod refresh;
 mod revoke;

@@ -2,6 +2,7 @@
 //! another app in this process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use axum::Router;
 use grantkeep_runtime::test_hosts::{Kind, TestHost, binary};
@@ -18,11 +19,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it with these variables and no others.
+    /// Starts it with these variables and no others; the one in `FUNCTIONS_FOLDER`, if there
+    /// is one, else that of the tests' own profile.
     pub async fn start(function: &'static str, variables: &BTreeMap<String, String>) -> Self {
-        let program = tokio::task::spawn_blocking(move || binary("grantkeep", function))
-            .await
-            .expect("the binary");
+        let program = match std::env::var_os("FUNCTIONS_FOLDER") {
+            Some(folder) => Path::new(&folder).join(function),
+            None => tokio::task::spawn_blocking(move || binary("grantkeep", function))
+                .await
+                .expect("the binary"),
+        };
         let variables: Vec<(&str, &str)> = variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))

@@ -10,6 +10,7 @@ mod pgbench;
 mod poll;
 mod proxy;
 mod report;
+mod scheduled;
 mod size;
 mod tables;
 mod warm;
@@ -24,7 +25,7 @@ use report::Report;
 pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
 
 /// What is measured alone only.
-pub const LARGE: [&str; 2] = ["poll", "import-table"];
+pub const LARGE: [&str; 4] = ["poll", "import-table", "refresh-ahead", "kills"];
 
 /// Why nothing was measured, for people.
 type Error = Box<dyn std::error::Error>;
@@ -49,6 +50,8 @@ pub fn run_large(part: &str) -> ExitCode {
     let done = match part {
         "poll" => poll::run(),
         "import-table" => tables::run(),
+        "refresh-ahead" => scheduled::run("bench::refresh_ahead"),
+        "kills" => scheduled::run("kills::two_hundred_kills"),
         other => Err(format!("nothing is called {other}").into()),
     };
     match done {

@@ -26,6 +26,16 @@ Measures the command on an earlier token table of 100,000 rows (or GRANTKEEP_BEN
 killed in the middle once, then its backup and restore. GRANTKEEP_BENCH_CLI names another
 build of the command.
 
+       cargo xtask bench refresh-ahead
+
+Lets one, two and four processes of the cron function refresh ahead 100,000 connections of
+which one in ten is due (GRANTKEEP_BENCH_CONNECTIONS says another number).
+
+       cargo xtask bench kills
+
+Kills the cron and the token function 200 times (GRANTKEEP_BENCH_KILLS) in the middle of
+refreshes with refresh tokens that work once, and counts what is lost.
+
        cargo xtask verify HOST
 
 Builds with the host's own tools what is deployed to it, looks at what they built, and
