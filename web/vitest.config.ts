@@ -52,6 +52,9 @@ export default defineConfig({
         },
       },
       {
+        test: { name: "examples", environment: "node", include: ["test/examples/**/*.test.ts"] },
+      },
+      {
         test: {
           name: "live",
           environment: "node",

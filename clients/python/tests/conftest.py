@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,49 +116,63 @@ class Dev:
         return sum(request["endpoint"] == "/token" for request in requests)
 
 
+def environment() -> dict[str, str]:
+    """Of this process, without what would steer Grantkeep."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "RUSTUP_HOME")
+        or name.startswith(("CARGO_", "PIP_", "GRANTKEEP_DEVPG"))
+        or name.lower().endswith(("_proxy", "_cert_file", "_ca_bundle"))
+    }
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Sees to the end of a process group, and that it begins in time."""
+    # Not asked to stop but killed, `cargo dev` ends its Postgres all the same.
+    watch = threading.Timer(START, process.kill)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Dev]:
     """One for all tests: starting it takes seconds."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name in ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CARGO_HOME", "RUSTUP_HOME")
-        or name.startswith(("CARGO_", "GRANTKEEP_DEVPG"))
-    }
     process = subprocess.Popen(
         ["cargo", "dev"],
         cwd=ROOT,
-        env={**environment, "PORT": "0"},
+        env={**environment(), "PORT": "0"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         process_group=0,
     )
-    # Not asked to stop but killed, it ends its Postgres all the same.
-    watch = threading.Timer(START, process.kill)
-    watch.start()
-    try:
-        yield _said(process)
-    finally:
-        watch.cancel()
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=30)
+    with ended(process):
+        yield said(process)
 
 
-def _said(process: subprocess.Popen[str]) -> Dev:
-    said = ""
+def said(process: subprocess.Popen[str]) -> Dev:
+    """What a ``cargo dev`` says about itself, once it is ready."""
+    text = ""
     assert process.stdout is not None
     for line in process.stdout:
-        said += line
+        text += line
         if line.startswith("Stop with Ctrl-C"):
             break
     else:
-        raise AssertionError(f"cargo dev did not start:\n{said}")
+        raise AssertionError(f"cargo dev did not start:\n{text}")
 
     def find(pattern: str) -> str:
-        found = re.search(pattern, said)
-        assert found, f"{pattern} is not in\n{said}"
+        found = re.search(pattern, text)
+        assert found, f"{pattern} is not in\n{text}"
         return found[1]
 
     return Dev(

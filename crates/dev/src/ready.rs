@@ -76,9 +76,8 @@ fn environment(stack: &Stack) -> String {
         format!("GRANTKEEP_URL='{}'", stack.app.settings.public_url.origin()),
         format!("GRANTKEEP_KEY='{}'", stack.service_key),
     ];
-    if let Some(secret) = &stack.session_secret {
-        words.push(format!("SESSION_SECRET='{secret}'"));
-    }
+    let secrets = stack.secrets.iter();
+    words.extend(secrets.map(|(name, secret)| format!("{name}='{secret}'")));
     words.join(" ")
 }
 

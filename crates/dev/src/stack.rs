@@ -37,8 +37,8 @@ pub struct Stack {
     pub service_key: String,
     /// What the scheduler shows.
     pub cron_secret: Option<String>,
-    /// What signs sessions, if it was made here.
-    pub session_secret: Option<String>,
+    /// `SESSION_SECRET` and `CRON_SECRET`, as far as they were made here.
+    pub secrets: Vec<(&'static str, String)>,
     /// The providers that the demo provider stands in for.
     pub stands_in_for: Vec<&'static str>,
     /// Absent when every provider has a client.
@@ -88,6 +88,11 @@ impl Stack {
         let service_key = variables.add_service_key("dev", "*", "read+write+export+send+proxy");
         variables.see_to_the_rest(&origin);
 
+        let secrets = ["SESSION_SECRET", "CRON_SECRET"]
+            .into_iter()
+            .filter_map(|name| Some((name, variables.made(name)?.to_owned())))
+            .collect();
+
         let needs = [Need::Sessions, Need::ServiceKeys, Need::CronSecret];
         let app = Settings::read(&needs, &|name| variables.get(name))
             .and_then(App::new)
@@ -118,7 +123,7 @@ impl Stack {
             app,
             service_key,
             cron_secret,
-            session_secret: variables.made("SESSION_SECRET").map(str::to_owned),
+            secrets,
             stands_in_for,
             demo,
             postgres,

@@ -3,6 +3,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 
+import { startBrowser } from "../browser.js";
 import {
   connections,
   consent,
@@ -13,7 +14,6 @@ import {
   READ,
   reset,
   SAME_SITE,
-  startBrowser,
   STRANGER,
 } from "./support.js";
 

@@ -4,7 +4,8 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 
 import { createClient } from "../../src/client/index.js";
-import { connectAlice, control, live, READ, reset, startBrowser } from "./support.js";
+import { startBrowser } from "../browser.js";
+import { connectAlice, control, live, READ, reset } from "./support.js";
 
 let browser: Browser;
 let page: Page;

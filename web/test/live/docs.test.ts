@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
+import { startBrowser } from "../browser.js";
 import { AUTH, block } from "./snippets.js";
 import {
   connectAlice,
@@ -19,7 +20,6 @@ import {
   READ,
   reset,
   SAME_SITE,
-  startBrowser,
 } from "./support.js";
 
 let browser: Browser;

@@ -1,8 +1,6 @@
 // Grantkeep, the demo provider and a browser, as the live tests use them.
 
-import { existsSync } from "node:fs";
-
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { inject } from "vitest";
 
 export const live = inject("live");
@@ -14,17 +12,6 @@ export const SAME_SITE = `http://127.0.0.1:${live.appPort}`;
 export const OTHER_SITE = `http://localhost:${live.appPort}`;
 /** The same pages at an origin that RETURN_TO_ORIGINS does not name. */
 export const STRANGER = `http://stranger.localhost:${live.appPort}`;
-
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-
-/** Debian's Chromium; another one by the variable CHROMIUM. */
-export function startBrowser(): Promise<Browser> {
-  if (!existsSync(CHROMIUM)) {
-    throw new Error("Chromium is needed: apt-get install chromium, or set CHROMIUM to its path");
-  }
-  const args = ["--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"];
-  return chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: false, args });
-}
 
 /** A request to Grantkeep with the service key. */
 export async function grantkeep(
