@@ -152,6 +152,10 @@ async fn successes_are_as_documented() {
     }
     let run = api.get_as(CRON_SECRET, "/api/cron/poll").await;
     ok("GET /api/cron/poll", &run);
+    let batch = api
+        .request("POST", "/api/cron/poll?limit=1")
+        .header("authorization", format!("Bearer {CRON_SECRET}"));
+    ok("POST /api/cron/poll", &send(batch).await);
     let watches = api.get("/api/gmail/watches").await;
     ok("GET /api/gmail/watches", &watches);
     let messages = api.get("/api/gmail/messages?limit=1").await;

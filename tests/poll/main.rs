@@ -4,6 +4,7 @@ mod failures;
 mod first_look;
 mod later;
 mod messages;
+mod queue;
 mod shared;
 mod support;
 mod watches;

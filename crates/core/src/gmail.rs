@@ -8,6 +8,7 @@ mod ending;
 mod found;
 pub mod message;
 pub mod poll;
+pub mod queue;
 pub mod recover;
 pub mod send;
 mod turn;

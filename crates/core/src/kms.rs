@@ -2,8 +2,6 @@
 //! the ARN of the key that wraps it and a colon before it where the region has to be known.
 //! One call opens one; nothing here runs unless a setting has such a value.
 
-mod sigv4;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,7 +17,7 @@ use crate::http::{Answer, Http};
 use crate::secret::{AwsSecretAccessKey, AwsSessionToken};
 use crate::settings::{PRIMARY_KEY, RETIRED_KEYS};
 
-use sigv4::{Credentials, Scope};
+use crate::sigv4::{self, Credentials, Scope};
 
 /// What a wrapped key begins with.
 pub const PREFIX: &str = "awskms:";

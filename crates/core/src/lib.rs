@@ -30,6 +30,7 @@ pub mod secret;
 pub mod service_key;
 pub mod session;
 pub mod settings;
+pub mod sigv4;
 pub mod store;
 pub mod tokens;
 mod unsaved;

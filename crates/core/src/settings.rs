@@ -7,12 +7,14 @@ use std::fmt::Write as _;
 
 use crate::cache::RedisUrl;
 use crate::cipher::KeyRing;
+use crate::gmail::queue::Queue;
 use crate::provider::Registry;
 use crate::return_to::{AllowedOrigins, PublicUrl};
-use crate::secret::CronSecret;
+use crate::secret::{AwsSecretAccessKey, AwsSessionToken, CronSecret};
 use crate::service_key::ServiceKeys;
 use crate::session::SessionKey;
 use crate::session::issuer::SessionIssuer;
+use crate::sigv4::Credentials;
 use crate::store::{DatabaseUrl, DatabaseUrlError};
 use crate::webhooks::{self, Endpoint};
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub providers: Registry,
     /// `WEBHOOK_URL`, `WEBHOOK_SECRET`; without them events are only stored.
     pub webhook: Option<Endpoint>,
+    /// `POLL_QUEUE_URL`; without it the scheduled invocation polls mailboxes itself.
+    pub poll_queue: Option<Queue>,
     /// `AUDIT_READS`.
     pub audit_reads: AuditReads,
     /// `REDIS_URL` or `KV_URL`, with `REDIS_CA_CERT`; without it nothing is cached.
@@ -162,6 +166,7 @@ impl Settings {
         let cron_secret = cron_secret(&mut env, needs.contains(&Need::CronSecret));
         let providers = providers(&mut env);
         let webhook = webhook(&mut env);
+        let poll_queue = poll_queue(&mut env);
         let audit_reads = audit_reads(&mut env);
         let redis = redis(&mut env);
 
@@ -180,6 +185,7 @@ impl Settings {
                     cron_secret,
                     providers,
                     webhook,
+                    poll_queue,
                     audit_reads,
                     redis,
                 })
@@ -313,6 +319,20 @@ fn redis(env: &mut Environment<'_>) -> Option<RedisUrl> {
         .into_iter()
         .find_map(|variable| Some((variable, env.get(variable)?)))?;
     env.checked(variable, RedisUrl::parse(&url, certificates))
+}
+
+fn poll_queue(env: &mut Environment<'_>) -> Option<Queue> {
+    const VARIABLE: &str = "POLL_QUEUE_URL";
+    let url = env.get(VARIABLE)?;
+    let credentials = env
+        .get("AWS_ACCESS_KEY_ID")
+        .zip(env.get("AWS_SECRET_ACCESS_KEY"))
+        .map(|(id, secret)| {
+            let session = env.get("AWS_SESSION_TOKEN").map(AwsSessionToken::new);
+            Credentials::new(id, AwsSecretAccessKey::new(secret), session)
+        });
+    let queue = Queue::new(&url, env.get("AWS_REGION"), credentials);
+    env.checked(VARIABLE, queue)
 }
 
 fn audit_reads(env: &mut Environment<'_>) -> AuditReads {

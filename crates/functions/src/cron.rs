@@ -15,7 +15,7 @@ pub static FUNCTION: Function = Function {
     name: "cron",
     routes: &[
         ("/api/cron/refresh", &["GET"]),
-        ("/api/cron/poll", &["GET"]),
+        ("/api/cron/poll", &["GET", "POST"]),
     ],
     needs: &[Need::CronSecret],
     router: routes,
@@ -29,5 +29,5 @@ pub fn start() -> Router {
 fn routes() -> Router<Instance> {
     Router::new()
         .route("/api/cron/refresh", get(refresh::run))
-        .route("/api/cron/poll", get(poll::run))
+        .route("/api/cron/poll", get(poll::run).post(poll::batch))
 }

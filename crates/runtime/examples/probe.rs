@@ -9,9 +9,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{AppendHeaders, IntoResponse};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Frame;
 use serde_json::{Map, Value, json};
 
@@ -38,6 +38,7 @@ fn start() -> Router {
         .route("/latin1", get(latin1))
         .route("/broken-off", get(broken_off))
         .route("/slow", get(slow))
+        .route("/guarded", post(guarded))
         .fallback(any(echo))
 }
 
@@ -62,6 +63,15 @@ async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> impl
         [(header::CONTENT_TYPE, "application/json")],
         seen.to_string(),
     )
+}
+
+/// Only for who shows `the-secret`, and with a query.
+async fn guarded(uri: Uri, headers: HeaderMap) -> StatusCode {
+    let shown = headers.get(header::AUTHORIZATION);
+    match shown.is_some_and(|value| value == "Bearer the-secret") && uri.query().is_some() {
+        true => StatusCode::OK,
+        false => StatusCode::UNAUTHORIZED,
+    }
 }
 
 async fn panic() {

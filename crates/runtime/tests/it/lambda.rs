@@ -1,9 +1,9 @@
 //! What only Lambda does: events.
 
-use grantkeep_runtime::test_hosts::Kind;
+use grantkeep_runtime::test_hosts::{Kind, TestHost};
 use serde_json::{Value, json};
 
-use crate::start;
+use crate::{probe, start};
 
 /// The least that a schedule can be configured to send in place of a request.
 fn schedule(path: &str) -> Value {
@@ -112,4 +112,65 @@ async fn an_event_that_is_no_request_is_answered_and_not_reported_as_an_error() 
         stopped.stdout
     );
     assert!(!stopped.stdout.contains("secret"), "{}", stopped.stdout);
+}
+
+/// A message as AWS delivers it.
+fn message(id: &str, body: &Value) -> Value {
+    json!({
+        "messageId": id,
+        "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a...",
+        "body": body.to_string(),
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1545082649183",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": "1545082649185",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-2:123456789012:my-queue",
+        "awsRegion": "us-east-2",
+    })
+}
+
+#[tokio::test]
+async fn messages_of_a_queue_are_requests_and_only_those_that_failed_come_again() {
+    let host = TestHost::start(Kind::Lambda, &probe(), &[("CRON_SECRET", "the-secret")]).await;
+    let post = |path: &str| json!({"method": "POST", "path": path});
+    let records = json!({"Records": [
+        message("good", &post("/guarded?limit=5")),
+        message("bad", &post("/guarded")),
+        message("panics", &post("/panic")),
+        message("unusable", &json!({"secret": 1})),
+        message("also-good", &post("/guarded?limit=6")),
+    ]});
+
+    let reply = host.invoke(records).await.unwrap();
+
+    let failed = ["bad", "panics", "unusable"].map(|id| json!({"itemIdentifier": id}));
+    assert_eq!(reply, json!({"batchItemFailures": failed}));
+    let stopped = host.stop().await;
+    assert_eq!(stopped.stdout.matches("queue_message_failed").count(), 3);
+    assert!(!stopped.stdout.contains("secret"), "{}", stopped.stdout);
+}
+
+#[tokio::test]
+async fn nobody_is_a_queue_over_http() {
+    let host = TestHost::start(Kind::Lambda, &probe(), &[("CRON_SECRET", "the-secret")]).await;
+    let mut event = schedule("/guarded");
+    event["requestContext"]["http"]["method"] = "POST".into();
+    event["rawQueryString"] = "limit=5".into();
+    event["body"] =
+        json!({"Records": [message("m", &json!({"method": "POST", "path": "/guarded?a"}))]})
+            .to_string()
+            .into();
+    event["Records"] = json!([message(
+        "m",
+        &json!({"method": "POST", "path": "/guarded?a"})
+    )]);
+
+    let reply = host.invoke(event).await.unwrap();
+
+    assert_eq!(reply["statusCode"], 401);
 }
