@@ -71,3 +71,29 @@ async fn bodies_larger_than_anything_that_is_held_pass_both_ways() {
     assert_eq!(down.header("content-length"), size.to_string());
     assert_eq!((up.status, up.text), (200, size.to_string()));
 }
+
+/// Two silences at once, because one takes its time.
+#[tokio::test]
+async fn silence_ends_a_call_before_its_answer_and_within_it() {
+    let (api, _) = with_upstream().await;
+    api.connect("gmail").await;
+    let began = std::time::Instant::now();
+    let stalled = async {
+        let request = client()
+            .get(format!("{}/api/proxy/gmail/drip", api.origin))
+            .bearer_auth(KEY);
+        let mut answer = request.send().await.expect("an answer");
+        let first = answer.chunk().await.expect("a piece");
+        (first, answer.chunk().await)
+    };
+
+    let (silent, (first, second)) = tokio::join!(call(&api, "GET", "silent", ""), stalled);
+
+    assert_eq!(
+        (silent.status, silent.code()),
+        (503, "provider_unavailable".to_owned())
+    );
+    assert_eq!(first.as_deref(), Some(&b"first"[..]));
+    assert!(second.is_err(), "what is cut off is not taken for whole");
+    assert!(began.elapsed() < Duration::from_secs(29));
+}

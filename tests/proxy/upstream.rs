@@ -59,6 +59,7 @@ impl Upstream {
             .route("/v1/drip", get(drip))
             .route("/v1/upload", post(upload))
             .route("/v1/large/{size}", get(large))
+            .route("/v1/silent", any(silent))
             .fallback(any(echo))
             .with_state(upstream.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -164,6 +165,10 @@ async fn upload(State(upstream): State<Upstream>, request: Request) -> Response 
         return refused;
     }
     length.to_string().into_response()
+}
+
+async fn silent() {
+    std::future::pending().await
 }
 
 async fn large(Path(size): Path<usize>) -> Vec<u8> {

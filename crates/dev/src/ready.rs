@@ -38,6 +38,10 @@ pub fn show(stack: &Stack) {
         say(&aside("  # an access token, once it is connected"));
         say(&curl(&format!("/api/token?provider={provider}")));
     }
+    if stack.app.settings.providers.find("gmail").is_some() {
+        say(&aside("  # Gmail's own API, called with it"));
+        say(&curl("/api/proxy/gmail/gmail/v1/users/me/profile"));
+    }
     say(&aside("  # what is connected"));
     say(&curl("/api/connections"));
     say(&aside("  # how it is doing"));

@@ -13,13 +13,14 @@ fn every_curl_line_answers_200_as_it_is_printed() {
         .map(str::trim)
         .filter(|line| line.starts_with("curl "))
         .collect();
-    assert_eq!(lines.len(), 6, "{}", dev.said);
+    assert_eq!(lines.len(), 7, "{}", dev.said);
     for line in lines {
         let (worked, answer) = paste(&format!("{line} -w '\\n%{{http_code}}'"));
         let (body, status) = answer.rsplit_once('\n').expect("a status");
         assert!(worked && status == "200", "{status} {body}\n{line}");
         let expected = match line {
             _ if line.contains("/api/token") => "\"account\":\"bob@example.test\"",
+            _ if line.contains("/api/proxy") => "\"emailAddress\":\"bob@example.test\"",
             _ if line.contains("/api/connections") => "\"status\":\"active\"",
             _ if line.contains("/api/health") => "\"reachable\":true",
             _ if line.contains("/control/requests") => "\"endpoint\":\"/token\"",
