@@ -287,3 +287,48 @@ async fn a_token_set_that_waits_for_confirmation_is_sealed_anew_too() {
         .expect("there");
     assert!(grantkeep_core::connect::pending(&new_alone, &row).is_some());
 }
+
+#[tokio::test]
+async fn a_token_that_waits_for_its_revocation_is_sealed_anew_and_still_revoked() {
+    let api = TestApi::builder()
+        .variable("CRON_SECRET", "a-cron-secret-of-tests-alone")
+        .start()
+        .await;
+    api.connect("gmail").await;
+    api.provider.update(|knobs| knobs.revoke_status = Some(503));
+    let id = api
+        .text("select id::text from oauth_tokens")
+        .await
+        .expect("a row");
+    let gone = api.delete(&format!("/api/connections/{id}")).await.json();
+    assert_eq!(gone["reason"], "queued", "{gone}");
+
+    let rotating = variables(&api, NEW, OLD);
+    let ran = grantkeep(&rotating, &["rotate-keys", "--yes", "--json"]).await;
+
+    assert_eq!(
+        (ran.code, &ran.json()["resealed"]),
+        (0, &1.into()),
+        "{ran:?}"
+    );
+    assert_eq!(ran.json()["retired_keys"][0]["can_go"], true);
+    api.provider.update(|knobs| knobs.revoke_status = None);
+    database::execute(
+        &api.database_url,
+        "update pending_revocations set retry_at = now()",
+    )
+    .await;
+    let instance = TestApi::builder()
+        .variable("DATABASE_URL", &api.database_url)
+        .variable("OAUTH_ENCRYPTION_KEY", NEW)
+        .variable("OAUTH_PROVIDERS", &api.variables["OAUTH_PROVIDERS"])
+        .variable("CRON_SECRET", "a-cron-secret-of-tests-alone")
+        .start()
+        .await;
+    let run = instance
+        .get_as("a-cron-secret-of-tests-alone", "/api/cron/refresh")
+        .await;
+    assert_eq!(run.status, 200, "{run:?}");
+    let revoked = "select type from connection_events where type = 'connection.revoked'";
+    assert!(api.text(revoked).await.is_some());
+}

@@ -10,6 +10,7 @@ mod pgbench;
 mod poll;
 mod proxy;
 mod report;
+mod rotate;
 mod scheduled;
 mod size;
 mod tables;
@@ -25,7 +26,13 @@ use report::Report;
 pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
 
 /// What is measured alone only.
-pub const LARGE: [&str; 4] = ["poll", "import-table", "refresh-ahead", "kills"];
+pub const LARGE: [&str; 5] = [
+    "poll",
+    "import-table",
+    "refresh-ahead",
+    "kills",
+    "rotate-keys",
+];
 
 /// Why nothing was measured, for people.
 type Error = Box<dyn std::error::Error>;
@@ -52,6 +59,7 @@ pub fn run_large(part: &str) -> ExitCode {
         "import-table" => tables::run(),
         "refresh-ahead" => scheduled::run("bench::refresh_ahead"),
         "kills" => scheduled::run("kills::two_hundred_kills"),
+        "rotate-keys" => rotate::run(),
         other => Err(format!("nothing is called {other}").into()),
     };
     match done {

@@ -36,6 +36,12 @@ which one in ten is due (GRANTKEEP_BENCH_CONNECTIONS says another number).
 Kills the cron and the token function 200 times (GRANTKEEP_BENCH_KILLS) in the middle of
 refreshes with refresh tokens that work once, and counts what is lost.
 
+       cargo xtask bench rotate-keys
+
+Measures `grantkeep rotate-keys` on 100,000 connections (or GRANTKEEP_BENCH_ROWS): alone,
+then with reads and refreshes of single-use refresh tokens running all the while, and
+looks for what was lost. GRANTKEEP_BENCH_CLI names another build of the command.
+
        cargo xtask verify HOST
 
 Builds with the host's own tools what is deployed to it, looks at what they built, and

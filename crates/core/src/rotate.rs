@@ -1,13 +1,15 @@
 //! Putting everything that is sealed under the primary key, so that older keys can go. Reads
 //! and refreshes go on meanwhile: all keys open, and nothing is overwritten that changed.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::cipher::{OpenError, Place};
 use crate::connection::{Column, ConnectionId};
-use crate::store::StoreError;
 use crate::store::oauth_tokens::keys::{self, Aged, Resealed};
+use crate::store::{StoreError, pending_revocations};
 
 /// What one batch came to.
 #[derive(Debug, Default)]
@@ -68,18 +70,57 @@ pub async fn connections(
     Ok(batch)
 }
 
-/// Keys that token sets are sealed under and that are not configured, with how many: nobody
-/// can read those.
-pub async fn unknown_keys(app: &App) -> Result<Vec<(String, i64)>, StoreError> {
-    let known: Vec<String> = app
-        .settings
-        .keys
-        .ids()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let mut used = keys::count(&app.store).await?;
-    used.retain(|(id, _)| !known.contains(id));
+/// The same for the tokens of connections that are gone and still have to be revoked. Nobody
+/// changes them: one that is no longer there was revoked.
+pub async fn revocations(
+    app: &App,
+    after: Uuid,
+    limit: i64,
+    dry_run: bool,
+) -> Result<Batch, StoreError> {
+    let ring = &app.settings.keys;
+    let primary = ring.primary_id().to_string();
+    let rows = pending_revocations::list_aged(&app.store, &primary, after, limit).await?;
+    let full = rows.len() as i64 == limit;
+    let mut batch = Batch {
+        seen: rows.len(),
+        next: rows.last().filter(|_| full).map(|(key, _)| key.id.0),
+        ..Batch::default()
+    };
+    for (key, sealed) in &rows {
+        let place = key.place(Column::PendingRevocation);
+        match ring.open(sealed, &place) {
+            Ok(plaintext) if !dry_run => {
+                let sealed = ring.seal(&plaintext, &place, app.fill);
+                let replaced =
+                    pending_revocations::replace(&app.store, key.id, &sealed, &primary).await?;
+                batch.resealed += usize::from(replaced);
+            }
+            Ok(_) => batch.resealed += 1,
+            Err(error) => batch.unreadable.push((key.id, error)),
+        }
+    }
+    Ok(batch)
+}
+
+/// How many tokens are sealed under each key, whatever they are for.
+pub async fn used_keys(app: &App) -> Result<BTreeMap<String, i64>, StoreError> {
+    let mut used = BTreeMap::new();
+    let connections = keys::count(&app.store).await?;
+    let revocations = pending_revocations::count_by_key(&app.store).await?;
+    for (id, count) in connections.into_iter().chain(revocations) {
+        *used.entry(id).or_default() += count;
+    }
+    Ok(used)
+}
+
+/// Keys that tokens are sealed under and that are not configured, with how many: nobody can
+/// read those.
+pub async fn unknown_keys(app: &App) -> Result<BTreeMap<String, i64>, StoreError> {
+    let mut used = used_keys(app).await?;
+    for known in app.settings.keys.ids() {
+        used.remove(&known.to_string());
+    }
     Ok(used)
 }
 

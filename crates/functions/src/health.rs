@@ -77,7 +77,7 @@ async fn details(instance: &Instance, key: &ServiceKey, body: &mut Value) {
         "primary_key_id": keys.primary_id().to_string(),
     });
     if let Ok(unknown) = rotate::unknown_keys(app).await {
-        body["encryption"]["unknown_key_ids"] = unknown.into_iter().map(|(id, _)| id).collect();
+        body["encryption"]["unknown_key_ids"] = unknown.into_keys().collect();
     }
     body["cache"] = cache(app).await;
     body["webhook"] = webhook(app, key).await;

@@ -8,7 +8,6 @@ use grantkeep_core::cipher::OpenError;
 use grantkeep_core::connection::ConnectionId;
 use grantkeep_core::rotate::{self, Batch};
 use grantkeep_core::store::StoreError;
-use grantkeep_core::store::oauth_tokens::keys;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -60,9 +59,9 @@ impl Total {
 pub async fn run(command: &RotateKeys, output: &Output) -> Result<Exit, Failure> {
     let app = settings::app().await?;
     let primary = app.settings.keys.primary_id().to_string();
-    let before = keys::count(&app.store).await?;
+    let before = rotate::used_keys(&app).await?;
     let aged: i64 = others(&before, &primary).map(|(_, count)| count).sum();
-    let under_primary = before.iter().any(|(key, _)| *key == primary);
+    let under_primary = before.contains_key(&primary);
     if aged > 0 && !under_primary && !command.dry_run {
         command.confirmation.ask(&format!(
             "No function has sealed anything under key {primary} so far. One that does not know it \
@@ -80,7 +79,7 @@ pub async fn run(command: &RotateKeys, output: &Output) -> Result<Exit, Failure>
             }
         }
     }
-    let after = keys::count(&app.store).await?;
+    let after = rotate::used_keys(&app).await?;
     report(&app, command, &total, &after, output)
 }
 
@@ -100,16 +99,23 @@ async fn pass(
         progress.advance(batch.seen as u64);
         after = batch.next;
     }
+    let mut after = Some(Uuid::nil());
+    while let Some(from) = after {
+        let batch = rotate::revocations(app, from, command.batch_size, command.dry_run).await?;
+        total.add(&batch);
+        progress.advance(batch.seen as u64);
+        after = batch.next;
+    }
     Ok(overtaken)
 }
 
 fn others<'a>(
-    counts: &'a [(String, i64)],
+    counts: &'a BTreeMap<String, i64>,
     primary: &'a str,
 ) -> impl Iterator<Item = (&'a str, i64)> {
     counts
         .iter()
-        .filter(move |(key, _)| key != primary)
+        .filter(move |(key, _)| *key != primary)
         .map(|(key, count)| (key.as_str(), *count))
 }
 
@@ -117,20 +123,16 @@ fn report(
     app: &App,
     command: &RotateKeys,
     total: &Total,
-    after: &[(String, i64)],
+    after: &BTreeMap<String, i64>,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let ids = app.settings.keys.ids();
     let (primary, retired) = ids.split_first().expect("a ring has a primary key");
     let primary = primary.to_string();
-    let in_use = |id: &str| {
-        others(after, &primary)
-            .find(|(key, _)| *key == id)
-            .map_or(0, |(_, count)| count)
-    };
     let retired: Vec<(String, i64)> = retired
         .iter()
-        .map(|id| (id.to_string(), in_use(&id.to_string())))
+        .map(ToString::to_string)
+        .map(|id| (id.clone(), after.get(&id).copied().unwrap_or_default()))
         .collect();
     let remaining: i64 = others(after, &primary).map(|(_, count)| count).sum();
 

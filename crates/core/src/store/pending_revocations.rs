@@ -1,7 +1,9 @@
 //! `pending_revocations`: grants of connections that are gone, whose provider could not be
 //! told yet. The token is kept sealed, for a day at the most.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::connection::{ConnectionId, Owner, RowKey};
@@ -81,16 +83,8 @@ pub async fn claim(store: &Store, limit: i64, seconds: f64) -> Result<Vec<Pendin
             &[(&limit, Type::INT8), (&seconds, Type::FLOAT8)],
         )
         .await?;
-    let read = |row: &tokio_postgres::Row| Pending {
-        key: RowKey {
-            id: ConnectionId(row.get(0)),
-            provider: row.get(1),
-            owner: Owner {
-                workspace: row.get(2),
-                actor: row.get(3),
-            },
-            account: row.get(4),
-        },
+    let read = |row: &Row| Pending {
+        key: key(row),
         subject: row.get(5),
         client_id: row.get(6),
         sealed: row.get(7),
@@ -98,6 +92,18 @@ pub async fn claim(store: &Store, limit: i64, seconds: f64) -> Result<Vec<Pendin
         last: row.get(9),
     };
     Ok(rows.iter().map(read).collect())
+}
+
+fn key(row: &Row) -> RowKey {
+    RowKey {
+        id: ConnectionId(row.get(0)),
+        provider: row.get(1),
+        owner: Owner {
+            workspace: row.get(2),
+            actor: row.get(3),
+        },
+        account: row.get(4),
+    }
 }
 
 /// Tries again in `seconds`, when the day is over at the latest.
@@ -140,4 +146,58 @@ pub async fn finish(
         store.wrote_event();
     }
     Ok(())
+}
+
+/// At most `limit` tokens behind `after`, by id, that are not sealed under `primary`: what each
+/// is bound to, and its ciphertext.
+pub async fn list_aged(
+    store: &Store,
+    primary: &str,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(RowKey, Vec<u8>)>, StoreError> {
+    let rows = store
+        .read(
+            "select id, provider, workspace_id, actor_id, account, token_data
+               from pending_revocations where id > $2 and key_id <> $1 order by id limit $3",
+            &[
+                (&primary, Type::TEXT),
+                (&after, Type::UUID),
+                (&limit, Type::INT8),
+            ],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (key(row), row.get(5))).collect())
+}
+
+/// Puts a token under another key, if it is still there.
+pub async fn replace(
+    store: &Store,
+    id: ConnectionId,
+    sealed: &[u8],
+    key_id: &str,
+) -> Result<bool, StoreError> {
+    let rows = store
+        .write(
+            "update pending_revocations set token_data = $2, key_id = $3 where id = $1
+          returning id",
+            &[
+                (&id.0, Type::UUID),
+                (&sealed, Type::BYTEA),
+                (&key_id, Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(!rows.is_empty())
+}
+
+/// How many tokens are sealed under each key.
+pub async fn count_by_key(store: &Store) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = store
+        .read(
+            "select key_id, count(*) from pending_revocations group by key_id",
+            &[],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

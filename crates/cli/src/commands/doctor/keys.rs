@@ -2,14 +2,13 @@
 
 use grantkeep_core::App;
 use grantkeep_core::rotate;
-use grantkeep_core::store::oauth_tokens;
 
 use super::finding::Findings;
 
 /// Compares what rows are sealed under with what is configured.
 pub async fn examine(app: &App, findings: &mut Findings) {
     let ring = &app.settings.keys;
-    let used = match oauth_tokens::keys::count(&app.store).await {
+    let used = match rotate::used_keys(app).await {
         Ok(used) => used,
         Err(error) => {
             return findings.fail(
@@ -36,11 +35,7 @@ pub async fn examine(app: &App, findings: &mut Findings) {
         Err(error) => findings.fail("encryption keys", error.to_string(), "try again"),
     }
     for retired in ring.ids().iter().skip(1).map(ToString::to_string) {
-        let count = used
-            .iter()
-            .find(|(id, _)| *id == retired)
-            .map_or(0, |(_, count)| *count);
-        match count {
+        match used.get(&retired).copied().unwrap_or_default() {
             0 => findings.warn(
                 "encryption keys",
                 format!("nothing is sealed under the retired key {retired}"),
