@@ -160,16 +160,32 @@ async fn id01_id02_an_id_token_that_is_not_to_be_believed_signs_nobody_in() {
 }
 
 #[tokio::test]
-async fn an_id_token_that_nobody_signed_for_sure_signs_nobody_in() {
-    let api = TestApi::builder()
-        .provider("gmail", json!({"jwks_uri": "{origin}/nothing-here"}))
-        .start()
-        .await;
+async fn id01_without_keys_to_check_an_id_token_nobody_signs_in() {
+    for (members, expected) in [
+        (
+            json!({"jwks_uri": "{origin}/nothing-here"}),
+            (503, "provider_unavailable"),
+        ),
+        (json!({"jwks_uri": null}), (500, "misconfigured")),
+        (
+            json!({"popup_redirect_uri": null, "sign_in": false}),
+            (404, "unknown_provider"),
+        ),
+    ] {
+        let api = TestApi::builder()
+            .provider("gmail", members.clone())
+            .start()
+            .await;
 
-    let refused = sign_in(&api, "alice@example.test").await;
+        let refused = sign_in(&api, "alice@example.test").await;
 
-    assert!(refused.status >= 500, "{}", refused.text);
-    assert_eq!(count(&api, "users").await, 0);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            expected,
+            "{members}"
+        );
+        assert_eq!(count(&api, "users").await, 0);
+    }
 }
 
 #[tokio::test]
