@@ -3,6 +3,7 @@
 mod failures;
 mod injection;
 mod once;
+mod processes;
 mod refusals;
 mod sending;
 mod support;

@@ -15,6 +15,3 @@ mod turn;
 pub mod watches;
 
 pub use api::Api;
-
-/// Shows headers and may not search. Granted beside scopes that may, it takes that right away.
-pub const METADATA: &str = "https://www.googleapis.com/auth/gmail.metadata";

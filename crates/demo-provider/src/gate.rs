@@ -171,21 +171,21 @@ pub(crate) async fn call(
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    match fault {
-        None => perform_now(shared, headers, method, perform)
-            .unwrap_or_else(IntoResponse::into_response),
-        Some(ApiFault::LostAnswer) => {
-            let mut answer = perform_now(shared, headers, method, perform)
-                .unwrap_or_else(IntoResponse::into_response);
-            answer.extensions_mut().insert(LostAnswer);
-            answer
-        }
-        Some(fault) => {
-            let mut refusal = Refusal::of_fault(fault);
-            refusal.retry_after = retry_after;
-            refusal.into_response()
-        }
+    if let Some(fault) = fault.filter(|fault| *fault != ApiFault::LostAnswer) {
+        let mut refusal = Refusal::of_fault(fault);
+        refusal.retry_after = retry_after;
+        return refusal.into_response();
     }
+    let mut answer =
+        perform_now(shared, headers, method, perform).unwrap_or_else(IntoResponse::into_response);
+    let delay = shared.world().knobs.api_answer_delay_ms;
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    if fault.is_some() {
+        answer.extensions_mut().insert(LostAnswer);
+    }
+    answer
 }
 
 fn perform_now(

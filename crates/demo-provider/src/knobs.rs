@@ -90,6 +90,8 @@ pub struct Knobs {
 
     /// Milliseconds the mail and calendar APIs wait before they look at a call.
     pub api_delay_ms: u64,
+    /// Milliseconds between a call that was performed and its answer.
+    pub api_answer_delay_ms: u64,
     /// What is wrong with the mail and calendar APIs.
     pub api_fault: Option<ApiFault>,
     /// `api_fault` hits only this many calls, counted down here; absent means every one.
@@ -144,6 +146,7 @@ impl Default for Knobs {
             userinfo_status: None,
             revoke_status: None,
             api_delay_ms: 0,
+            api_answer_delay_ms: 0,
             api_fault: None,
             api_fail_next_n: None,
             api_fault_accounts: Vec::new(),

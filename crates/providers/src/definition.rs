@@ -172,6 +172,9 @@ pub struct Mail {
     pub send_scope: String,
     /// What searching and reading need; alternatives are joined by `|`.
     pub read_scope: String,
+    /// While one of these is granted the API refuses searches, whatever else is granted.
+    #[serde(default)]
+    pub read_denied_by: Vec<String>,
 }
 
 /// A mail API that we speak, below `api_base`.

@@ -53,6 +53,11 @@ pub(crate) fn check(definition: &Definition, findings: &mut Findings) {
                 findings.add(field, format!("in every alternative {TOKEN}"));
             }
         }
+        for (i, scope) in mail.read_denied_by.iter().enumerate() {
+            if !is_token(scope) {
+                findings.add(format!("mail.read_denied_by[{i}]"), TOKEN);
+            }
+        }
     }
 
     for (i, (a, b)) in rules.aliases.iter().enumerate() {

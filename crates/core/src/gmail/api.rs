@@ -38,6 +38,12 @@ impl<'a> Api<'a> {
         [self.mail.read_scope.as_str()].into_iter().collect()
     }
 
+    /// Whether a scope was granted with which the API refuses searches, whatever others are.
+    pub fn read_denied(&self, granted: &ScopeSet) -> bool {
+        let denying = |scope: &str| self.mail.read_denied_by.iter().any(|own| own == scope);
+        granted.iter().any(denying)
+    }
+
     /// A GET below the mailbox, such as `messages`.
     pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Request<Vec<u8>> {
         let query = Serializer::new(String::new()).extend_pairs(query).finish();

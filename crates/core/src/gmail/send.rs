@@ -213,7 +213,7 @@ async fn look_for(
         &mail.read_scope(),
         mail.provider.scope_rules(),
         Mode::Effective,
-    );
+    ) && !mail.read_denied(&connection.scopes);
     if !may_read {
         return Err(SendError::MayHaveBeenSent);
     }
@@ -298,5 +298,38 @@ fn related(thread: Option<&str>, raw: &[u8], id: &str) -> (String, Vec<u8>) {
 async fn record(app: &App, connection: ConnectionId, key: &str, message: &SentMessage) {
     if let Err(error) = sent_messages::complete(&app.store, connection, key, message).await {
         tracing::warn!(connection_id = %connection, %error, "a sent message was not recorded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_never_left_counts_as_not_sent() {
+        let certain = |error: HttpError| SendError::from(CallError::Http(error)).nothing_was_sent();
+
+        for error in [
+            HttpError::Unreachable,
+            HttpError::PrivateAddress,
+            HttpError::Malformed,
+        ] {
+            assert!(certain(error), "{error}");
+        }
+        for error in [
+            HttpError::Timeout,
+            HttpError::Interrupted,
+            HttpError::TooLarge,
+        ] {
+            assert!(!certain(error), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_claim_outlives_every_attempt_under_it() {
+        // Two attempts, and between them a refresh of at most its own lease.
+        let longest = TIMEOUT.as_secs_f64() * 2.0 + 18.0;
+
+        assert!(longest < LEASE, "{longest}");
     }
 }

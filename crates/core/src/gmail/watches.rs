@@ -1,6 +1,6 @@
 //! Setting up what to look for in a mailbox.
 
-use super::{Api, METADATA};
+use super::Api;
 use crate::app::App;
 use crate::scope::{Mode, ScopeSet};
 use crate::store::StoreError;
@@ -107,7 +107,7 @@ pub async fn begin(
     if !missing.is_empty() {
         return Err(WatchError::InsufficientScope { missing });
     }
-    if connection.scopes.iter().any(|scope| scope == METADATA) {
+    if api.read_denied(&connection.scopes) {
         return Err(WatchError::MetadataGranted);
     }
     let (id, key) = (app.new_id(), connection.key.id);

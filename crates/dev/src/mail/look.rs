@@ -4,7 +4,6 @@
 use chrono::{DateTime, Days, NaiveTime, SecondsFormat, Utc};
 use grantkeep_core::connection::Owner;
 use grantkeep_core::gmail;
-use grantkeep_core::provider::Provider;
 use grantkeep_core::scope::{Mode, ScopeSet};
 use serde_json::Value;
 use url::form_urlencoded::Serializer;
@@ -15,8 +14,12 @@ use super::{Mail, PATH};
 const CALENDAR: &str = "google_calendar";
 /// Its events, below the provider's API base.
 const EVENTS: &str = "calendars/primary/events";
-/// Messages that are shown of each mailbox.
+/// Messages that are shown of what watches found.
 const MESSAGES: &str = "10";
+/// The mail API, below the provider's API base.
+const MAILBOX: &str = "gmail/v1/users/me/messages";
+/// Messages that are shown of the mailbox itself: each takes a call.
+const NEWEST: &str = "5";
 
 /// Everything, or why not.
 pub struct Seen {
@@ -38,7 +41,10 @@ pub struct Mailbox {
     /// Where the user allows reading, if that is missing.
     pub allow_reading: Option<String>,
     pub watches: Vec<Watch>,
+    /// What watches found.
     pub messages: Vec<Message>,
+    /// The newest of the mailbox itself, where reading is allowed.
+    pub newest: Vec<Message>,
 }
 
 /// Something that is looked for.
@@ -89,7 +95,7 @@ pub async fn at(mail: &Mail, owner: &Owner) -> Seen {
         let provider = mail.0.app.settings.providers.find(&connection.provider);
         let Some(provider) = provider else { continue };
         if let Some(api) = gmail::Api::of(provider) {
-            let mailbox = mailbox(mail, provider, &api, connection, &mut seen.trouble).await;
+            let mailbox = mailbox(mail, owner, &api, connection, &mut seen.trouble).await;
             seen.mailboxes.push(mailbox);
         } else if provider.name == CALENDAR {
             match events(mail, owner, &connection.account).await {
@@ -134,11 +140,12 @@ pub async fn connections(mail: &Mail, owner: &Owner) -> Result<Vec<Connection>, 
 
 async fn mailbox(
     mail: &Mail,
-    provider: &Provider,
+    owner: &Owner,
     api: &gmail::Api<'_>,
     connection: Connection,
     trouble: &mut Vec<String>,
 ) -> Mailbox {
+    let provider = api.provider;
     let missing = |needed: ScopeSet| {
         let rules = provider.scope_rules();
         let missing = connection.scopes.missing(&needed, rules, Mode::Effective);
@@ -157,13 +164,27 @@ async fn mailbox(
             Vec::new()
         }
     };
+    let watches = rows(watches, "watches");
+    let messages = rows(messages, "messages");
+    let allow_reading = missing(api.read_scope());
+    let newest = match allow_reading {
+        None => newest(mail, owner, &connection).await,
+        Some(_) => Ok(Vec::new()),
+    };
+    let mut noted = |found: Result<Vec<Message>, String>| {
+        found.unwrap_or_else(|error| {
+            trouble.push(error);
+            Vec::new()
+        })
+    };
     Mailbox {
+        newest: noted(newest),
         name: provider.display_name().to_owned(),
         key: mail.0.app.new_id().to_string(),
         allow_sending: missing(api.send_scope()),
-        allow_reading: missing(api.read_scope()),
-        watches: rows(watches, "watches").iter().map(watch).collect(),
-        messages: rows(messages, "messages").iter().map(message).collect(),
+        allow_reading,
+        watches: watches.iter().map(watch).collect(),
+        messages: messages.iter().map(message).collect(),
         id: connection.id,
         account: connection.account,
     }
@@ -194,6 +215,49 @@ fn message(row: &Value) -> Message {
         subject: text(&row["subject"]),
         snippet: text(&row["snippet"]),
         received: moment(row["received_at"].as_str().unwrap_or_default()),
+    }
+}
+
+/// The newest messages of a mailbox, through the proxy.
+async fn newest(
+    mail: &Mail,
+    owner: &Owner,
+    connection: &Connection,
+) -> Result<Vec<Message>, String> {
+    let (api, account) = (&mail.0.api, connection.account.as_str());
+    let base = format!("/api/proxy/{}/{MAILBOX}", connection.provider);
+    let query = [("maxResults", NEWEST)];
+    let listed = api.proxied(&base, &query, owner, account).await?;
+    let mut newest = Vec::new();
+    for row in listed["messages"].as_array().into_iter().flatten() {
+        let path = format!("{base}/{}", text(&row["id"]));
+        let query = [
+            ("format", "metadata"),
+            ("metadataHeaders", "From"),
+            ("metadataHeaders", "Subject"),
+        ];
+        newest.push(shown(&api.proxied(&path, &query, owner, account).await?));
+    }
+    Ok(newest)
+}
+
+/// A message as the mail API shows it.
+fn shown(message: &Value) -> Message {
+    let header = |name: &str| {
+        let headers = message["payload"]["headers"].as_array();
+        let mut named = headers.into_iter().flatten();
+        named
+            .find(|header| header["name"] == name)
+            .map(|header| text(&header["value"]))
+            .unwrap_or_default()
+    };
+    let at = message["internalDate"].as_str().unwrap_or_default();
+    let at = at.parse().ok().and_then(DateTime::from_timestamp_millis);
+    Message {
+        sender: header("From"),
+        subject: header("Subject"),
+        snippet: String::new(),
+        received: at.map_or_else(String::new, |at: DateTime<Utc>| moment(&at.to_rfc3339())),
     }
 }
 
