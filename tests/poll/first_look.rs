@@ -36,6 +36,26 @@ async fn what_a_sender_wrote_is_stored_with_its_headers() {
 }
 
 #[tokio::test]
+async fn wk06_subject_and_snippet_are_neither_fetched_nor_stored_where_that_is_switched_off() {
+    let api = TestApi::builder()
+        .variable("STORE_MAIL_TEXT", "false")
+        .start()
+        .await;
+    watched(&api, &user(1)).await;
+    deliver(&api, &user(1), ANN, "private");
+
+    assert_eq!(poll(&api).await["messages"], 1);
+
+    let sql = "select subject is null and snippet is null and sender = $1 from email_messages";
+    let rows = database::query(&api.database_url, sql, &[&ANN]).await;
+    assert!(rows[0].get::<_, bool>(0));
+    let asked = api.provider.requests();
+    let asked = asked.last().expect("a request");
+    let names = |(name, value): &(String, String)| name == "metadataHeaders" && value == "Subject";
+    assert!(!asked.query.iter().any(names), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_mailbox_with_more_than_a_turn_takes_is_listed_to_its_end() {
     let api = TestApi::start().await;
     watched(&api, &user(1)).await;

@@ -61,6 +61,8 @@ pub struct Settings {
     pub webhook: Option<Endpoint>,
     /// `POLL_QUEUE_URL`; without it the scheduled invocation polls mailboxes itself.
     pub poll_queue: Option<Queue>,
+    /// `STORE_MAIL_TEXT`: whether subjects and first words of messages are stored.
+    pub store_mail_text: bool,
     /// `AUDIT_READS`.
     pub audit_reads: AuditReads,
     /// `REDIS_URL` or `KV_URL`, with `REDIS_CA_CERT`; without it nothing is cached.
@@ -167,6 +169,7 @@ impl Settings {
         let providers = providers(&mut env);
         let webhook = webhook(&mut env);
         let poll_queue = poll_queue(&mut env);
+        let store_mail_text = store_mail_text(&mut env);
         let audit_reads = audit_reads(&mut env);
         let redis = redis(&mut env);
 
@@ -186,6 +189,7 @@ impl Settings {
                     providers,
                     webhook,
                     poll_queue,
+                    store_mail_text,
                     audit_reads,
                     redis,
                 })
@@ -333,6 +337,18 @@ fn poll_queue(env: &mut Environment<'_>) -> Option<Queue> {
         });
     let queue = Queue::new(&url, env.get("AWS_REGION"), credentials);
     env.checked(VARIABLE, queue)
+}
+
+fn store_mail_text(env: &mut Environment<'_>) -> bool {
+    const VARIABLE: &str = "STORE_MAIL_TEXT";
+    match env.get(VARIABLE).as_deref().map(str::trim) {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(_) => {
+            env.fail(VARIABLE, "must be true or false");
+            false
+        }
+    }
 }
 
 fn audit_reads(env: &mut Environment<'_>) -> AuditReads {

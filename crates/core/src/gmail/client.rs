@@ -243,12 +243,14 @@ impl Mailbox {
         if id.is_empty() || !id.chars().all(plain) {
             return Err(MailError::NotFound);
         }
-        let query = [
-            ("format", "metadata"),
-            ("metadataHeaders", "From"),
-            ("metadataHeaders", "Subject"),
-            ("fields", "id,threadId,internalDate,snippet,payload/headers"),
-        ];
+        let mut query = vec![("format", "metadata"), ("metadataHeaders", "From")];
+        // What is not to be stored is not asked for.
+        if self.app.settings.store_mail_text {
+            const FIELDS: &str = "id,threadId,internalDate,snippet,payload/headers";
+            query.extend([("metadataHeaders", "Subject"), ("fields", FIELDS)]);
+        } else {
+            query.push(("fields", "id,threadId,internalDate,payload/headers"));
+        }
         let read: Written = self.get(&format!("messages/{id}"), &query).await?;
         let header = |name: &str| {
             let mut headers = read.payload.headers.iter();
@@ -258,14 +260,14 @@ impl Mailbox {
         };
         Ok(Found {
             from: header("From").unwrap_or_default(),
-            subject: header("Subject"),
+            subject: header("Subject").filter(|_| self.app.settings.store_mail_text),
             received_at: read
                 .internal_date
                 .parse()
                 .map_err(|_| MailError::Unreadable)?,
             id: read.id,
             thread_id: read.thread_id,
-            snippet: read.snippet,
+            snippet: read.snippet.filter(|_| self.app.settings.store_mail_text),
         })
     }
 
