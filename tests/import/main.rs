@@ -6,5 +6,6 @@ mod backup;
 mod command;
 mod formats;
 mod page;
+mod properties;
 mod support;
 mod table;
