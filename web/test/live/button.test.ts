@@ -1,5 +1,6 @@
 // The button in a real browser, with real redirects and cookies, against `cargo dev`.
 
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 
@@ -190,4 +191,28 @@ test("people without a mouse get everywhere, and do not lose their place", async
   await page.keyboard.press("Enter");
 
   await page.getByRole("button", { name: "Connect Gmail" }).waitFor();
+});
+
+test("it passes the rules of WCAG in each of its states", async () => {
+  const violations = async () => {
+    await page.evaluate(axe.source);
+    const { violations } = (await page.evaluate("axe.run()")) as axe.AxeResults;
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join()}`);
+  };
+  await open(SAME_SITE);
+  expect(await violations()).toEqual([]);
+
+  await press("Connect Gmail");
+  await consent(page, { deny: true });
+  await page.getByRole("alert").waitFor();
+  expect(await violations()).toEqual([]);
+
+  await press("Connect Gmail");
+  await consent(page, { untick: READ });
+  await says("not everything was allowed");
+  expect(await violations()).toEqual([]);
+
+  await press("Disconnect Gmail");
+  await page.getByRole("button", { name: "Keep it" }).waitFor();
+  expect(await violations()).toEqual([]);
 });
