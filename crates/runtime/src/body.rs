@@ -1,6 +1,6 @@
 //! Reads a request's body, up to a limit that is the same on every host.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -39,21 +39,22 @@ where
     let mut body = pin!(body);
     if announced > LIMIT as u64 {
         if !awaits_continue {
-            discard(body).await;
+            discard(body.as_mut()).await;
         }
         return Err(Refused::TooLarge);
     }
     match Limited::new(body.as_mut(), LIMIT).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            discard(body).await;
+            discard(body.as_mut()).await;
             Err(Refused::TooLarge)
         }
         Err(_) => Err(Refused::Broken),
     }
 }
 
-async fn discard<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+/// Reads what is left of a body, up to [`DISCARD`].
+pub async fn discard<B: Body<Data = Bytes> + Unpin>(mut body: B) {
     let mut seen = 0;
     while let Some(Ok(frame)) = body.frame().await {
         seen += frame.data_ref().map_or(0, Bytes::len) as u64;

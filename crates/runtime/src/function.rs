@@ -1,17 +1,24 @@
 //! One function: a request in, an answer out, whatever happens in between.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tower::{BoxError, Service};
 
 use crate::body::{self, Refused};
+use crate::lent::lend;
 use crate::passing::Passing;
 use crate::problem;
+
+/// How long a client may take to send what nobody reads.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How bodies reach the router and leave it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,7 +101,17 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Ok(response) = router.call(request.map(Body::new)).await;
+    let awaits_continue = request.headers().contains_key(header::EXPECT);
+    let (parts, body) = request.into_parts();
+    let (lender, lent) = lend(Box::pin(body));
+
+    let request = Request::from_parts(parts, Body::new(lent));
+    let Ok(response) = router.call(request).await;
+
+    // A client that is cut off while it sends does not see the answer.
+    if let Some(unread) = lender.returned().filter(|_| !awaits_continue) {
+        let _ = timeout(PATIENCE, body::discard(unread)).await;
+    }
     response
 }
 

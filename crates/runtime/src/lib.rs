@@ -9,6 +9,7 @@ mod body;
 mod function;
 mod host;
 mod lambda;
+mod lent;
 mod panics;
 mod passing;
 mod port;

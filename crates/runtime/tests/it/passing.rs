@@ -63,6 +63,20 @@ async fn bodies_above_the_usual_limit_pass() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_does_not_keep_the_client_from_the_answer() {
+    for kind in Kind::ALL {
+        let host = start(kind).await;
+        let sent = Bytes::from(vec![b'x'; 5 << 20]);
+
+        let refused = host
+            .send(Request::post("/refuse").body(sent).unwrap())
+            .await;
+
+        assert_eq!(refused.body(), "no", "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_above_lambdas_limit_is_refused_there_and_nowhere_else() {
     let size = 5 << 20;
     let path = format!("/large/{size}");
