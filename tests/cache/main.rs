@@ -6,3 +6,4 @@ mod fresh;
 mod hits;
 mod race;
 mod server;
+mod tls;

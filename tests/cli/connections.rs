@@ -197,3 +197,41 @@ async fn connect_refuses_what_the_connect_links_function_would() {
         );
     }
 }
+
+#[tokio::test]
+async fn events_tell_what_happened_and_whether_a_webhook_was_told() {
+    let api = TestApi::start().await;
+    api.connect("gmail").await;
+    api.connect("outlook").await;
+    let sql = "update connection_events set delivered_at = now() where provider = 'outlook';
+               insert into connection_events (id, type, provider, created_at)
+               values (gen_random_uuid(), 'callback.refused', 'gmail', now() - interval '2 days')";
+    database::execute(&api.database_url, sql).await;
+
+    let day = run(&api, &["events", "--json"]).await.json();
+    let week = run(&api, &["events", "--json", "--since", "7d", "--limit", "2"]).await;
+    let one = run(&api, &["events", "--provider", "outlook"]).await;
+    let none = run(&api, &["events", "--type", "connection.renewed"]).await;
+    let wrong = run(&api, &["events", "--since", "yesterday"]).await;
+
+    let kinds = |json: &serde_json::Value| -> Vec<String> {
+        let events = json["events"].as_array().expect("a list").iter();
+        events
+            .map(|event| event["type"].as_str().expect("a type").to_owned())
+            .collect()
+    };
+    assert_eq!(kinds(&day), ["connection.connected"; 2]);
+    assert_eq!(
+        kinds(&week.json()),
+        ["callback.refused", "connection.connected"]
+    );
+    assert!(
+        one.stdout.lines().count() == 2 && one.stdout.contains("delivered 20"),
+        "{one:?}"
+    );
+    assert!(
+        none.stdout.lines().count() <= 1 && none.code == 0,
+        "{none:?}"
+    );
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+}

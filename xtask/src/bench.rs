@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: each figure beside its reference, measured in turns in one
 //! run, because machines are noisy; medians are reported.
 
+mod cache;
 mod cold_start;
 mod database;
 mod figures;
@@ -26,7 +27,8 @@ use report::Report;
 pub const PARTS: [&str; 6] = ["read", "latency", "wire", "cold-start", "size", "all"];
 
 /// What is measured alone only.
-pub const LARGE: [&str; 5] = [
+pub const LARGE: [&str; 6] = [
+    "cache",
     "poll",
     "import-table",
     "refresh-ahead",
@@ -55,6 +57,7 @@ pub fn run(part: &str) -> ExitCode {
 /// Runs one that stands alone: what works on many connections, and takes minutes.
 pub fn run_large(part: &str) -> ExitCode {
     let done = match part {
+        "cache" => rounds().and_then(cache::run),
         "poll" => poll::run(),
         "import-table" => tables::run(),
         "refresh-ahead" => scheduled::run("bench::refresh_ahead"),
@@ -71,16 +74,21 @@ pub fn run_large(part: &str) -> ExitCode {
     }
 }
 
-fn measure(part: &str) -> Result<Report, Error> {
-    let wanted = |name: &str| part == name || part == "all";
-    let rounds = match std::env::var("GRANTKEEP_BENCH_ROUNDS") {
+/// How often each pair is measured.
+fn rounds() -> Result<usize, Error> {
+    match std::env::var("GRANTKEEP_BENCH_ROUNDS") {
         Ok(text) => text
             .parse()
             .ok()
             .filter(|rounds| *rounds > 0)
-            .ok_or("GRANTKEEP_BENCH_ROUNDS must be a number above 0")?,
-        Err(_) => 7,
-    };
+            .ok_or_else(|| "GRANTKEEP_BENCH_ROUNDS must be a number above 0".into()),
+        Err(_) => Ok(7),
+    }
+}
+
+fn measure(part: &str) -> Result<Report, Error> {
+    let wanted = |name: &str| part == name || part == "all";
+    let rounds = rounds()?;
     let builds = Builds::make()?;
     let mut report = Report::default();
     if wanted("size") || part == "cold-start" {

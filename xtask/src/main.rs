@@ -14,6 +14,10 @@ Starts its own Postgres; builds what it measures. GRANTKEEP_BENCH_ROUNDS (defaul
 says how often each pair is measured, GRANTKEEP_BENCH_TOKEN names another build of the
 token function to measure.
 
+       cargo xtask bench cache
+
+Measures token reads with a Redis cache and without it; needs redis-server.
+
        cargo xtask bench poll
 
 Measures the mail worker on 10,000 mailboxes (or GRANTKEEP_BENCH_MAILBOXES) of a demo

@@ -4,6 +4,7 @@ mod completions;
 mod connect;
 mod delete;
 mod doctor;
+mod events;
 mod export;
 mod import;
 mod import_table;
@@ -32,6 +33,7 @@ pub enum Command {
     Session(session::Session),
     Connect(connect::Connect),
     List(list::List),
+    Events(events::Events),
     Show(show::Show),
     Refresh(refresh::Refresh),
     Revoke(revoke::Revoke),
@@ -57,6 +59,7 @@ pub async fn run(command: Command, output: &Output) -> Result<Exit, Failure> {
         Command::Revoke(command) => revoke::run(&command, output).await,
         Command::Delete(command) => delete::run(&command, output).await,
         Command::List(command) => list::run(&command, output).await,
+        Command::Events(command) => events::run(&command, output).await,
         Command::RotateKeys(command) => rotate_keys::run(&command, output).await,
         Command::Import(command) => import::run(command, output).await,
         Command::ImportTable(command) => import_table::run(&command, output).await,

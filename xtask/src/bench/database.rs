@@ -18,6 +18,8 @@ use super::{Error, note};
 /// Provider and account of the one connection; workspace and actor are `default`.
 pub const PROVIDER: &str = "gmail";
 pub const ACCOUNT: &str = "alice@example.test";
+/// The account's id at the provider.
+pub const SUBJECT: &str = "100000000000000000001";
 
 /// The server, and the key that its connection is sealed under.
 pub struct Database {
@@ -79,7 +81,7 @@ impl Database {
         let store = Store::new(&DatabaseUrl::parse(&self.url(), None)?)?;
         let granted = Granted {
             key: &key,
-            subject: Some("100000000000000000001"),
+            subject: Some(SUBJECT),
             client_id: "000000000000-bench.apps.googleusercontent.com",
             scopes: &scopes,
             requested_scopes: &scopes,

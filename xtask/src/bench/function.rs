@@ -25,15 +25,20 @@ pub struct Builds {
 impl Builds {
     /// Builds what is missing, with the profile that is deployed.
     pub fn make() -> Result<Self, Error> {
-        let token = match std::env::var_os("GRANTKEEP_BENCH_TOKEN") {
-            Some(other) => other.into(),
-            None => build(&["--package", "grantkeep", "--bin", "token"])?,
-        };
+        let token = Self::token()?;
         Ok(Self {
             token,
             hello: build(&["--package", "grantkeep-runtime", "--example", "hello"])?,
             bare_postgres: build(&["--package", "xtask", "--example", "bare_postgres"])?,
         })
+    }
+
+    /// The token function alone: the one that GRANTKEEP_BENCH_TOKEN names, or built.
+    pub fn token() -> Result<PathBuf, Error> {
+        match std::env::var_os("GRANTKEEP_BENCH_TOKEN") {
+            Some(other) => Ok(other.into()),
+            None => build(&["--package", "grantkeep", "--bin", "token"]),
+        }
     }
 }
 
@@ -148,7 +153,13 @@ pub fn token_target() -> (String, String) {
 
 /// The same as a request.
 pub fn token_request() -> Vec<u8> {
-    let (path, authorization) = token_target();
+    request_of(ACCOUNT)
+}
+
+/// A read that names the account so.
+pub fn request_of(account: &str) -> Vec<u8> {
+    let (_, authorization) = token_target();
+    let path = format!("/api/token?provider={PROVIDER}&account={account}");
     format!("GET {path} HTTP/1.1\r\nhost: app.example\r\nauthorization: {authorization}\r\n\r\n")
         .into_bytes()
 }

@@ -19,8 +19,8 @@ use crate::store;
 pub(super) const LIMIT: Duration = Duration::from_millis(50);
 /// Reads leave Redis alone for so long after a failure.
 const REST: Duration = Duration::from_secs(5);
-/// Connections that are kept for later.
-const MAX_IDLE: usize = 8;
+/// Connections that are kept for later: as many as requests that an instance serves at once.
+const MAX_IDLE: usize = 32;
 
 /// Why Redis did not do what it was asked. Holds no address and no value.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
