@@ -2,18 +2,19 @@
 //! is what the provider had answered and nobody wrote down yet, and it says so.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use grantkeep_core::connection::{Column, ConnectionId};
 use grantkeep_core::credentials::Credentials;
 use grantkeep_core::store::oauth_tokens::{self, Status};
 use grantkeep_demo_provider::RefreshTokens;
-use grantkeep_tests::TestApi;
 use grantkeep_tests::api::{CRON_SECRET, KEY};
 use grantkeep_tests::bulk::{self, DUE};
 use grantkeep_tests::http::client;
 use grantkeep_tests::instance::Process;
+use grantkeep_tests::{TestApi, database};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::support::{REFRESH, count, execute, run};
 
@@ -47,9 +48,10 @@ async fn kill(kills: usize) -> Tally {
         .await;
     api.provider.update(|knobs| {
         knobs.refresh_tokens = RefreshTokens::SingleUse;
-        knobs.delay_ms = 20;
+        knobs.delay_ms = 40;
     });
     let mut ids = bulk::connections(&api.app, &api.provider, DUE, CONNECTIONS).await;
+    let watcher = database::connect(&api.database_url).await;
     let mut interrupted = 0;
     for number in 0..kills {
         let alive = count(&api, "oauth_tokens where status = 'active'").await as usize;
@@ -68,17 +70,17 @@ async fn kill(kills: usize) -> Tally {
                 .map(|id| (format!("/api/token?provider=gmail&actor={id}"), KEY))
                 .collect(),
         };
+        let mut asking = JoinSet::new();
         for (path, bearer) in requests {
             let url = format!("{}{path}", process.origin);
-            tokio::spawn(client().get(url).bearer_auth(bearer).send());
+            asking.spawn(client().get(url).bearer_auth(bearer).send());
         }
-        let patience = Instant::now() + Duration::from_secs(60);
-        while count(&api, "oauth_tokens where lease_until > now()").await == 0 {
-            assert!(
-                Instant::now() < patience,
-                "{function} does nothing: {}",
-                process.stdout()
-            );
+        // Until a refresh is under way, or on a slow machine all of them are over.
+        let leases = "select from oauth_tokens where lease_until > now()";
+        while watcher.query(leases, &[]).await.expect("a look").is_empty() {
+            if asking.try_join_next().is_none() && asking.is_empty() {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         // Steps that share no factor with the provider's delay hit every moment of a refresh.
