@@ -118,13 +118,14 @@ pub fn line(
     Ok(json(&row))
 }
 
-/// A line as a row of the database: its token set opened with `from`, sealed with `to`.
+/// A line as a row of the database, and its name: its token set opened with `from`, sealed
+/// with `to`.
 pub fn restored(
     mut row: Map<String, Value>,
     from: &KeyRing,
     to: &KeyRing,
     fill: fn(&mut [u8]),
-) -> Result<Value, BackupError> {
+) -> Result<(RowKey, Value), BackupError> {
     let key = key_of(&row)?;
     let sealed = match row.remove("sealed") {
         Some(Value::String(text)) => STANDARD.decode(text).map_err(|_| BackupError::Malformed)?,
@@ -134,7 +135,7 @@ pub fn restored(
     let sealed = to.seal(&plaintext, &key.place(Column::TokenData), fill);
     row.insert("token_data".to_owned(), hex(&sealed).into());
     row.insert("key_id".to_owned(), to.primary_id().to_string().into());
-    Ok(Value::Object(row))
+    Ok((key, Value::Object(row)))
 }
 
 fn key_of(row: &Map<String, Value>) -> Result<RowKey, BackupError> {
@@ -221,10 +222,10 @@ mod tests {
 
     #[test]
     fn a_row_comes_back_as_it_was_under_the_keys_of_where_it_goes() {
-        let back = restored(written("x"), &other(), &own(), crate::app::randomness).expect("row");
+        let (key, back) =
+            restored(written("x"), &other(), &own(), crate::app::randomness).expect("row");
 
         assert_eq!(back["version"], 3);
-        let key = key_of(back.as_object().expect("object")).expect("key");
         let sealed = unhex(back["token_data"].as_str().expect("text")).expect("hex");
         let opened = own().open(&sealed, &key.place(Column::TokenData));
         assert_eq!(opened.expect("opens").as_slice(), b"token set");

@@ -8,6 +8,7 @@ use std::path::Path;
 use grantkeep_core::App;
 use grantkeep_core::backup::{self, Line, MAX_LINE};
 use grantkeep_core::cipher::KeyRing;
+use grantkeep_core::connection::RowKey;
 use grantkeep_core::store::oauth_tokens::backup::{Restored, restore as write};
 use serde_json::{Map, Value};
 
@@ -74,7 +75,7 @@ fn read(
     app: &App,
     from: &KeyRing,
     path: &Path,
-    mut each: impl FnMut(Value),
+    mut each: impl FnMut((RowKey, Value)),
 ) -> Result<(), Failure> {
     let mut lines = Lines::open(app, from, path)?;
     while let Some(row) = lines.next()? {
@@ -120,7 +121,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Value>, Failure> {
+    fn next(&mut self) -> Result<Option<(RowKey, Value)>, Failure> {
         if self.ended {
             return Ok(None);
         }
@@ -143,7 +144,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn row(&mut self, row: Map<String, Value>) -> Result<Value, Failure> {
+    fn row(&mut self, row: Map<String, Value>) -> Result<(RowKey, Value), Failure> {
         self.count += 1;
         let keys = &self.app.settings.keys;
         backup::restored(row, self.from, keys, self.app.fill).map_err(|error| self.wrong(&error))
