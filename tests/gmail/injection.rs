@@ -95,10 +95,9 @@ fn arrives_as_meant(outgoing: &Outgoing) {
         String::from_utf8_lossy(&raw)
     );
     let attachment = parsed.attachment(0).expect("the attachment");
-    assert_eq!(
-        attachment.attachment_name(),
-        Some(outgoing.attachments[0].filename.as_str())
-    );
+    // Long names are folded at spaces too, and this parser leaves the line breaks in.
+    let name = attachment.attachment_name().unwrap_or_default();
+    assert_eq!(words(name), words(&outgoing.attachments[0].filename));
     let subject = parsed.subject().unwrap_or_default();
     assert_eq!(words(subject), words(&outgoing.subject));
     for line in raw.split(|byte| *byte == b'\n') {
