@@ -5,6 +5,7 @@ pub mod answer;
 mod api;
 mod client;
 mod ending;
+mod failure;
 mod found;
 pub mod message;
 pub mod poll;

@@ -11,54 +11,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Api;
+use super::failure::{MailError, refusal};
 use crate::api::send;
 use crate::app::App;
-use crate::http::{Answer, HttpError};
 use crate::scope::Mode;
 use crate::secret::AccessToken;
 use crate::store::oauth_tokens::Connection;
-use crate::tokens::{self, TokenError, Wanted};
+use crate::tokens::{self, Wanted};
 
 /// The longest that one call may take.
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// Messages in a page of a listing, and records in a page of history.
 const PAGE: &str = "100";
-
-/// Why a call brought nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum MailError {
-    /// There is no token to call with.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// No answer came.
-    #[error("the API {0}")]
-    Http(#[from] HttpError),
-    /// Too much was asked, or the API is in trouble: later.
-    #[error("the API is busy ({reason})")]
-    Busy {
-        /// Google's reason code, or the status.
-        reason: String,
-        /// Seconds that it asks to wait.
-        retry_after: Option<u64>,
-    },
-    /// What was asked for is not there (any more).
-    #[error("not found")]
-    NotFound,
-    /// Asking again changes nothing.
-    #[error("the API refused ({reason})")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// Google's reason code, or the status.
-        reason: String,
-    },
-    /// Not the JSON that was expected.
-    #[error("the API's answer is not what it documents")]
-    Unreadable,
-    /// The connection's provider is not in the settings any more, or not as one with mail.
-    #[error("the provider is not configured")]
-    NotConfigured,
-}
 
 /// One mailbox.
 pub struct Mailbox {
@@ -358,51 +322,4 @@ struct Added {
     message: Id,
     #[serde(default)]
     label_ids: Vec<String>,
-}
-
-/// Reasons of a 403 that pass by themselves.
-const BUSY: [&str; 5] = [
-    "rateLimitExceeded",
-    "userRateLimitExceeded",
-    "quotaExceeded",
-    "dailyLimitExceeded",
-    "backendError",
-];
-
-fn refusal(answer: &Answer, now: DateTime<Utc>) -> MailError {
-    let status = answer.status;
-    let reason = reason(&answer.body).unwrap_or_else(|| format!("http_{status}"));
-    let busy = matches!(status, 408 | 429 | 500..) || BUSY.contains(&reason.as_str());
-    match status {
-        404 => MailError::NotFound,
-        _ if busy => MailError::Busy {
-            reason,
-            retry_after: answer.retry_after(now),
-        },
-        _ => MailError::Refused { status, reason },
-    }
-}
-
-/// Google's code of an error: a word, or nothing that could be stored.
-fn reason(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Written {
-        error: Error,
-    }
-    #[derive(Deserialize)]
-    struct Error {
-        #[serde(default)]
-        errors: Vec<Detail>,
-    }
-    #[derive(Deserialize)]
-    struct Detail {
-        reason: String,
-    }
-    let written: Written = serde_json::from_slice(body).ok()?;
-    let reason = written.error.errors.into_iter().next()?.reason;
-    let word = reason.len() <= 60
-        && reason
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_');
-    (word && !reason.is_empty()).then_some(reason)
 }

@@ -1,6 +1,6 @@
 //! When a mailbox is polled next, and what is said of a poll that failed.
 
-use super::client::MailError;
+use super::failure::MailError;
 use crate::app::App;
 use crate::http::HttpError;
 use crate::tokens::TokenError;

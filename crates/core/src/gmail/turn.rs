@@ -10,8 +10,9 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::{MailError, Mailbox};
+use super::client::Mailbox;
 use super::ending::{self, End};
+use super::failure::MailError;
 use super::found;
 use crate::app::App;
 use crate::connection::ConnectionId;
