@@ -84,3 +84,28 @@ async fn completions_of_every_shell_know_the_commands() {
         }
     }
 }
+
+#[tokio::test]
+async fn every_command_is_in_the_operations_page() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let help = grantkeep(&nothing(), &["--help"]).await.stdout;
+    let commands = help.split("Commands:").nth(1).expect("commands");
+    let commands = commands.split("Options:").next().expect("options");
+
+    let mut count = 0;
+    for line in commands.lines() {
+        let Some(name) = line
+            .strip_prefix("  ")
+            .filter(|line| !line.starts_with(' '))
+        else {
+            continue;
+        };
+        let name = name.split_whitespace().next().expect("a name");
+        if name != "help" {
+            count += 1;
+            assert!(page.contains(&format!("| `{name}")), "{name}");
+        }
+    }
+    assert!(count > 12, "{help}");
+}
