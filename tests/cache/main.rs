@@ -4,6 +4,7 @@
 mod faults;
 mod fresh;
 mod hits;
+mod model;
 mod race;
 mod server;
 mod tls;

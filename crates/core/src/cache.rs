@@ -11,8 +11,6 @@
 //! the writer, evicted it, failed over); then for five seconds at the most.
 
 mod entry;
-#[cfg(test)]
-mod model;
 mod redis;
 mod resp;
 mod url;

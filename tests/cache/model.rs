@@ -2,7 +2,7 @@
 //! fill the cache, a writer that blocks and then changes, a Redis that may lose the block,
 //! and pauses before any step.
 
-use super::{BLOCKED, LIFE};
+use grantkeep_core::cache::{BLOCKED, LIFE};
 
 /// From the block to the end of its change: more than a store's time-outs allow.
 const WRITE: i64 = 50_000;
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// A reader's next step, as [`super::Cache`] takes it; false where it has none.
+    /// A reader's next step, as the cache takes it; false where it has none.
     fn read(&mut self, who: usize) -> bool {
         self.readers[who] = match self.readers[who] {
             // `GET` and `TIME`. What is there already, this reader does not put there.
