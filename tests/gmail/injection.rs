@@ -6,6 +6,7 @@ use grantkeep_core::gmail::address::Address;
 use grantkeep_core::gmail::message::{Attachment, Outgoing};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// Pieces that mean something to mail programs, and anything else.
 fn hostile() -> impl Strategy<Value = String> {
@@ -115,6 +116,8 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 2000,
         failure_persistence: None,
+        // The same cases in every run: who changed nothing should see the same result.
+        rng_seed: RngSeed::Fixed(1),
         ..ProptestConfig::default()
     })]
 

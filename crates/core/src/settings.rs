@@ -1,9 +1,12 @@
 //! Environment variables, and nothing else, become [`Settings`]; every missing or
 //! malformed one is named at once.
 
+mod environment;
 mod sessions;
 
-use std::fmt::Write as _;
+pub use environment::{Problem, SettingsError};
+
+use environment::Environment;
 
 use crate::cache::RedisUrl;
 use crate::cipher::KeyRing;
@@ -79,75 +82,13 @@ pub enum AuditReads {
     Table,
 }
 
-/// One variable to mend. The message says what to do and never repeats the value.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Problem {
-    /// Its name.
-    pub variable: String,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-/// Everything wrong with the environment.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub struct SettingsError(pub Vec<Problem>);
-
-impl std::fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = String::new();
-        for problem in &self.0 {
-            let joint = if text.is_empty() { "" } else { "; " };
-            write!(text, "{joint}{} {}", problem.variable, problem.message)?;
-        }
-        f.write_str(&text)
-    }
-}
-
-/// Looks variables up; an empty one counts as absent.
-struct Environment<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<Problem>,
-}
-
-impl Environment<'_> {
-    fn get(&self, variable: &str) -> Option<String> {
-        (self.lookup)(variable).filter(|value| !value.trim().is_empty())
-    }
-
-    fn fail(&mut self, variable: &str, message: impl ToString) {
-        self.problems.push(Problem {
-            variable: variable.to_owned(),
-            message: message.to_string(),
-        });
-    }
-
-    fn required(&mut self, variable: &str, what: &str) -> Option<String> {
-        let value = self.get(variable);
-        if value.is_none() {
-            self.fail(variable, format!("is not set; {what}"));
-        }
-        value
-    }
-
-    fn checked<T, E: std::fmt::Display>(
-        &mut self,
-        variable: &str,
-        result: Result<T, E>,
-    ) -> Option<T> {
-        result.map_err(|error| self.fail(variable, error)).ok()
-    }
-}
-
 impl Settings {
     /// Reads what `lookup` knows.
     pub fn read(
         needs: &[Need],
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        let mut env = Environment {
-            lookup,
-            problems: Vec::new(),
-        };
+        let mut env = Environment::new(lookup);
         let database = database(&mut env);
         let keys = keys(&mut env);
         let public_url = env
@@ -234,10 +175,7 @@ fn read_part<T>(
     lookup: &dyn Fn(&str) -> Option<String>,
     part: impl FnOnce(&mut Environment<'_>) -> Option<T>,
 ) -> Result<T, SettingsError> {
-    let mut env = Environment {
-        lookup,
-        problems: Vec::new(),
-    };
+    let mut env = Environment::new(lookup);
     part(&mut env).ok_or(SettingsError(env.problems))
 }
 
@@ -385,141 +323,4 @@ fn webhook(env: &mut Environment<'_>) -> Option<Endpoint> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(super) const COMPLETE: &[(&str, &str)] = &[
-        ("DATABASE_URL", "postgres://u@127.0.0.1/d"),
-        (
-            "OAUTH_ENCRYPTION_KEY",
-            "b3h1bWJyZWxsYS1jb3JhbC1zZXZlbi1maXNoLTQyISE",
-        ),
-        ("PUBLIC_URL", "https://app.example"),
-    ];
-
-    fn read(needs: &[Need], variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        Settings::read(needs, &|name| {
-            variables
-                .iter()
-                .rev()
-                .find(|(n, _)| *n == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    pub(super) fn failing(needs: &[Need], variables: &[(&str, &str)]) -> Vec<String> {
-        match read(needs, variables) {
-            Ok(_) => Vec::new(),
-            Err(SettingsError(problems)) => problems.into_iter().map(|p| p.variable).collect(),
-        }
-    }
-
-    #[test]
-    fn every_missing_variable_is_named_at_once() {
-        assert_eq!(
-            failing(&[Need::Sessions, Need::ServiceKeys, Need::CronSecret], &[]),
-            [
-                "DATABASE_URL",
-                "OAUTH_ENCRYPTION_KEY",
-                "PUBLIC_URL",
-                "SESSION_SECRET",
-                "SERVICE_KEYS",
-                "CRON_SECRET"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_function_needs_only_its_own_settings() {
-        assert_eq!(failing(&[], COMPLETE), [""; 0]);
-        assert_eq!(failing(&[Need::ServiceKeys], COMPLETE), ["SERVICE_KEYS"]);
-    }
-
-    #[test]
-    fn a_cron_secret_that_can_be_guessed_or_breaks_a_header_is_refused() {
-        for secret in ["0123456789abcde", "0123456789abcdef\"", "0123456789 abcdef"] {
-            let variables = [COMPLETE, &[("CRON_SECRET", secret)]].concat();
-            assert_eq!(failing(&[], &variables), ["CRON_SECRET"], "{secret}");
-        }
-        let variables = [COMPLETE, &[("CRON_SECRET", "0123456789abcdef")]].concat();
-        assert_eq!(failing(&[Need::CronSecret], &variables), [""; 0]);
-    }
-
-    #[test]
-    fn no_value_is_repeated_in_a_message() {
-        let variables: Vec<(&str, &str)> = [
-            "DATABASE_URL",
-            "OAUTH_ENCRYPTION_KEY",
-            "PUBLIC_URL",
-            "SESSION_SECRET",
-            "SESSION_JWKS_URL",
-            "SERVICE_KEYS",
-            "OAUTH_PROVIDERS",
-            "RETURN_TO_ORIGINS",
-            "OAUTH_ENCRYPTION_KEYS_RETIRED",
-            "CRON_SECRET",
-            "WEBHOOK_URL",
-            "WEBHOOK_SECRET",
-            "AUDIT_READS",
-            "REDIS_URL",
-        ]
-        .map(|name| (name, "canary,canary"))
-        .to_vec();
-
-        let error = read(&[], &variables).err().expect("malformed").to_string();
-
-        assert!(!error.contains("canary"), "{error}");
-        for name in [
-            "DATABASE_URL",
-            "OAUTH_ENCRYPTION_KEY",
-            "PUBLIC_URL",
-            "SERVICE_KEYS",
-            "OAUTH_PROVIDERS",
-            "WEBHOOK_URL",
-            "WEBHOOK_SECRET",
-            "AUDIT_READS",
-            "REDIS_URL",
-        ] {
-            assert!(error.contains(name), "{name}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_empty_variable_counts_as_absent_and_postgres_url_stands_in() {
-        let variables = [
-            COMPLETE,
-            &[
-                ("DATABASE_URL", " "),
-                ("POSTGRES_URL", "postgres://u@127.0.0.1/d"),
-            ],
-        ]
-        .concat();
-
-        assert_eq!(failing(&[], &variables), [""; 0]);
-    }
-
-    #[test]
-    fn a_webhook_needs_both_an_address_and_a_secret() {
-        let url = ("WEBHOOK_URL", "https://hooks.example/in");
-        let secret = ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        let with = |more: &[(&'static str, &'static str)]| [COMPLETE, more].concat();
-
-        assert_eq!(failing(&[], &with(&[url, secret])), [""; 0]);
-        assert_eq!(failing(&[], &with(&[url])), ["WEBHOOK_SECRET"]);
-        assert_eq!(failing(&[], &with(&[secret])), ["WEBHOOK_URL"]);
-    }
-
-    #[test]
-    fn a_malformed_certificate_is_told_from_a_malformed_url() {
-        let variables = [
-            COMPLETE,
-            &[
-                ("DATABASE_URL", "mysql://x"),
-                ("DATABASE_CA_CERT", "not a certificate"),
-            ],
-        ]
-        .concat();
-
-        assert_eq!(failing(&[], &variables), ["DATABASE_URL"]);
-    }
-}
+mod tests;
