@@ -1,7 +1,7 @@
 //! Credentials that other systems stored: recognised by what is in them, never by a
 //! file's name, and read into one shape. Endpoints in them are compared and never used.
 //!
-//! [`read`] and [`read_row`] are pure; [`save`] makes a connection of what they return.
+//! [`read`] and [`read_members`] are pure; [`save`] makes a connection of what they return.
 
 mod accounts;
 mod candidate;
