@@ -17,7 +17,7 @@ pub fn entries(text: &str) -> Option<Vec<(String, String)>> {
     loop {
         match (next()?, &mut next) {
             (Event::MappingEnd, _) => break,
-            (Event::Scalar(user, ..), next) => match next()? {
+            (Event::Scalar(user, ..), next) if !user.is_empty() => match next()? {
                 Event::Scalar(json, ..) => entries.push((user, json)),
                 _ => return None,
             },
