@@ -9,6 +9,8 @@ use grantkeep_tests::http::{client, send};
 use grantkeep_tests::{Consent, Deployment};
 use serde_json::{Value, json};
 
+use crate::apis::signed_in_with_mail;
+
 /// One user's way through every function. `actor` is nobody yet and nobody afterwards.
 pub async fn whole_flow(deployment: &Deployment, actor: &str, account: &str) {
     let mut browser = deployment.visitor();
@@ -99,6 +101,7 @@ pub async fn whole_flow(deployment: &Deployment, actor: &str, account: &str) {
     assert_eq!(whoami(deployment, &a.json()).await, 401, "revoked");
 
     by_link(deployment, actor, account).await;
+    signed_in_with_mail(deployment, account).await;
 
     let health = deployment.call("GET", "/api/health", None).await;
     assert_eq!(

@@ -1,5 +1,6 @@
 //! The real function binaries, each its own process, under stand-ins for every host.
 
+mod apis;
 mod canary;
 mod cold_start;
 mod facts;

@@ -147,8 +147,8 @@ fn disconnected(name: &str, access: Option<&str>) -> Notice {
         Some("later") => (
             Kind::Warning,
             format!(
-                "{name} does not answer right now. That its access ends is tried again for a \
-                 day. To be sure, remove the application in your account’s settings there."
+                "{name} does not answer right now: ending the access there is tried again for \
+                 a day. To be sure, remove the application in your account’s settings there."
             ),
         ),
         Some("failed") => (
