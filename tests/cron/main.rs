@@ -6,6 +6,7 @@ mod failures;
 mod kills;
 mod prune;
 mod refresh;
+mod restart;
 mod revoke;
 mod share;
 mod support;
